@@ -1,0 +1,112 @@
+# Two commands matter: `make run` (a server on http://localhost:8000) and `make test` (everything, real browsers too).
+# Each target installs what it lacks, says so, and is quick the second time: stamps remember what has been done.
+
+PYTHON ?= python3
+PORT   ?= 8000
+DATA   ?= data
+T      ?=
+
+venv    := .venv
+bin     := $(venv)/bin
+node    := static/node_modules/.installed
+client  := live/web/client/index.html
+sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
+say      = @printf '\033[1m» %s\033[0m\n'
+
+.PHONY: help run demo test check format build clean system client bench-fanout
+.DEFAULT_GOAL := help
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+run: $(venv)/.runtime $(client) ## The server on http://localhost:8000, data under ./data
+	$(say) "madoi serve (http://localhost:$(PORT), data in $(DATA), stop with Ctrl-C)"
+	@exec $(bin)/madoi serve --port $(PORT) --data $(DATA)
+
+demo: $(venv)/.runtime $(client) ## A session full of life to look at
+	$(say) "madoi demo (http://localhost:$(PORT), stop with Ctrl-C)"
+	@exec $(bin)/madoi demo --port $(PORT)
+
+test: system $(venv)/.development $(client) ## All tests, real browsers included (T=tests/web for a part)
+	$(say) "vitest (the client's own tests)"
+	@cd static && npm test --silent
+	$(say) "pytest (server, media and browser tests)"
+	@$(bin)/python -m pytest $(T)
+
+check: $(venv)/.development $(node) ## Static checks: ruff, mypy, import contracts, TypeScript, Biome, fresh generated files
+	$(say) "ruff"
+	@$(bin)/ruff check . && $(bin)/ruff format --check .
+	$(say) "mypy --strict"
+	@$(bin)/mypy
+	$(say) "import contracts"
+	@$(bin)/lint-imports
+	$(say) "generated files are fresh"
+	@$(bin)/madoi protocol --check
+	$(say) "TypeScript and Biome"
+	@cd static && npm run --silent check
+
+format: $(venv)/.development ## Let ruff put the Python code in order
+	@$(bin)/ruff check --fix . ; $(bin)/ruff format .
+
+build: $(venv)/.development $(client) ## dist/*.whl with the built client, dist/*.tar.gz that builds without Node
+	$(say) "wheel and sdist into dist/"
+	@$(bin)/python -m build
+
+bench-fanout: $(venv)/.runtime ## µs of CPU per packet and viewer of both fan-out bodies (docs/benchmarks.md)
+	@$(bin)/python benchmarks/fanout.py
+
+client: $(client) ## The client's files, built into live/web/client
+
+clean: ## Forget everything that was installed or built (never ./data)
+	rm -rf $(venv) static/node_modules live/web/client live/media/*.so dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(venv)/.created:
+	$(say) "a Python environment in ./$(venv)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Madoi needs Python 3.11 or newer (set PYTHON=…)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq python3-venv; } \
+	  || { echo "Please install: apt install python3-venv"; exit 1; }
+	@test -x $(bin)/python || $(PYTHON) -m venv $(venv)
+	@$(bin)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(venv)/.runtime: pyproject.toml hatch_build.py live/media/native/fanout.c | $(venv)/.created
+	$(say) "Madoi and the Python packages that it runs on"
+	@$(bin)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(venv)/.development: pyproject.toml | $(venv)/.runtime
+	$(say) "the Python packages that tests and checks need"
+	@$(bin)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(node): static/package-lock.json
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
+	  || { echo "Madoi's client is built by Node 20 or newer with npm: please install them"; exit 1; }
+	$(say) "the client's packages (npm ci)"
+	@cd static && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+$(client): $(sources) | $(node)
+	$(say) "the client (Vite)"
+	@cd static && npm run --silent build
+	@touch $@
+
+# What the tests drive besides Python: a real Redis, two real browsers, a font for 日本語, and (for root only: without
+# them the Python body is tested alone, by aiortc) what the native fan-out is compiled with and GStreamer.
+system:
+	@missing=""; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v chromium     >/dev/null || missing="$$missing chromium"; \
+	command -v firefox-esr  >/dev/null || missing="$$missing firefox-esr"; \
+	fc-list :lang=ja 2>/dev/null | grep -q . || missing="$$missing fonts-noto-cjk"; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	  test -f /usr/include/openssl/evp.h || missing="$$missing libssl-dev"; \
+	  test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || missing="$$missing python3-dev"; \
+	  /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null \
+	    || missing="$$missing python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-nice"; \
+	fi; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "Please install what the tests need: sudo apt install$$missing"; exit 1; fi; \
+	printf '\033[1m» apt install%s\033[0m\n' "$$missing"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing fontconfig
