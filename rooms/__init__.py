@@ -1,0 +1,60 @@
+"""The domain: what a session is, who may do what, what everyone may see. Pure; see `docs/design.md`."""
+
+from rooms.core import (
+    STAFF_ROLES,
+    STAGE_ROLES,
+    SUBJECT,
+    Asked,
+    Command,
+    Event,
+    Level,
+    Refused,
+    Role,
+    sees,
+    visible,
+)
+from rooms.door import Arrive, Leave
+from rooms.room import Entry, Room, Snapshot, decide, due, next_due
+from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State, erased_at, retention_for
+from rooms.signals import KINDS, SignalKind, Waves
+from rooms.stage import StageTruth, stage_truth
+from rooms.vocabulary import COMMANDS, EVENTS, AnyCommand, AnyEvent
+
+__all__ = [
+    "COMMANDS",
+    "EVENTS",
+    "KINDS",
+    "STAFF_ROLES",
+    "STAGE_ROLES",
+    "SUBJECT",
+    "AnyCommand",
+    "AnyEvent",
+    "Arrive",
+    "Asked",
+    "Command",
+    "Entry",
+    "Event",
+    "Kind",
+    "Leave",
+    "Level",
+    "Open",
+    "QuestionPolicy",
+    "Refused",
+    "Role",
+    "Room",
+    "SetState",
+    "Settings",
+    "SignalKind",
+    "Snapshot",
+    "StageTruth",
+    "State",
+    "Waves",
+    "decide",
+    "due",
+    "erased_at",
+    "next_due",
+    "retention_for",
+    "sees",
+    "stage_truth",
+    "visible",
+]

@@ -1,0 +1,101 @@
+"""Every event and every command by name: the unions that the codec decodes."""
+
+from typing import Final, get_args
+
+from rooms import acts, chat, core, door, hands, questions, queue, session, stage
+
+AnyEvent = (
+    session.Opened
+    | session.SettingsChanged
+    | session.StateChanged
+    | door.Filed
+    | door.Entered
+    | door.Left
+    | door.YourStanding
+    | door.YouWereMuted
+    | door.DoorSpoken
+    | door.DoorHeard
+    | stage.Seated
+    | stage.Unseated
+    | stage.SourceMuted
+    | stage.Veiled
+    | stage.Spotlit
+    | stage.TimerSet
+    | hands.HandsSet
+    | hands.HandRaised
+    | hands.HandLowered
+    | hands.HandFiled
+    | hands.YourHand
+    | chat.Posted
+    | chat.PostedBackstage
+    | chat.PostedToStaff
+    | chat.Held
+    | chat.YoursHeld
+    | chat.HeldDropped
+    | chat.YoursDropped
+    | chat.ChatRulesSet
+    | questions.QuestionFiled
+    | questions.QuestionListed
+    | questions.QuestionUnlisted
+    | questions.OwnQuestionChanged
+    | questions.Voted
+    | questions.QuestionRulesSet
+    | acts.ActRecorded
+)
+
+AnyCommand = (
+    session.SetState
+    | session.ChangeSettings
+    | door.Knock
+    | door.Leave
+    | door.Admit
+    | door.AdmitAll
+    | door.SendBack
+    | door.SayAtDoor
+    | door.Remove
+    | door.Unblock
+    | door.Mute
+    | stage.BringOn
+    | stage.TakeOff
+    | stage.StepDown
+    | stage.MuteSource
+    | stage.Spotlight
+    | stage.SetTimer
+    | stage.LiftVeil
+    | stage.StopEverything
+    | hands.RaiseHand
+    | hands.LowerHand
+    | hands.Invite
+    | hands.AnswerInvitation
+    | hands.SetHands
+    | chat.Post
+    | chat.EditMessage
+    | chat.DeleteMessage
+    | chat.React
+    | chat.Pin
+    | chat.SetChatRules
+    | chat.ReviewHeld
+    | queue.Ask
+    | queue.Revise
+    | queue.Withdraw
+    | queue.Vote
+    | queue.ClaimQuestion
+    | queue.Approve
+    | queue.ReturnQuestion
+    | queue.Decline
+    | queue.Queue
+    | queue.PutBack
+    | queue.OrderNext
+    | queue.Take
+    | queue.Answer
+    | queue.Reopen
+    | queue.Merge
+    | queue.Address
+    | queue.LabelQuestion
+    | queue.ConvertMessage
+    | queue.SetQuestionRules
+)
+"""What may come over the wire. `Open`, `Arrive` and `ExpireHands` are asked by the server only."""
+
+EVENTS: Final[tuple[type[core.Event], ...]] = get_args(AnyEvent)
+COMMANDS: Final[tuple[type[core.Command], ...]] = get_args(AnyCommand)

@@ -1,0 +1,72 @@
+"""Role × command × state, generated: what is not allowed is refused and changes nothing."""
+
+import copy
+
+import msgspec
+import pytest
+
+from rooms import COMMANDS, STAFF_ROLES, Refused, Role, State, decide
+from tests.kit.personas import ROLES, table
+
+EXAMPLE = {str: "x", int: 1, bool: True}
+CHOICES = {
+    "state": State.LIVE,
+    "source": "camera",
+    "reaction": "nod",
+    "reason": "duplicate",
+    "labels": [],
+    "ids": [],
+}
+
+
+def example(command):
+    fields = {}
+    for info in msgspec.structs.fields(command):
+        if info.required:
+            fields[info.name] = CHOICES[info.name] if info.name in CHOICES else EXAMPLE[info.type]
+    return command(**fields)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda kind: kind.__name__)
+def test_a_role_without_the_right_is_forbidden(command, role):
+    made = table()
+    who = next(name for name, has in ROLES.items() if has is role)
+    before = copy.deepcopy(made.room)
+    try:
+        made.ask(who, example(command))
+        code = ""
+    except Refused as refusal:
+        code = refusal.code
+    if role not in command.needs:
+        assert code == "forbidden"
+        assert made.room == before
+    elif code:
+        assert made.room == before
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda kind: kind.__name__)
+def test_a_role_that_the_ticket_does_not_carry_helps_nobody(command):
+    made = table(inside=False)
+    if command.at_the_door:
+        return
+    with pytest.raises(Refused) as refusal:
+        decide(made.room, made.asked("aoi"), example(command))
+    assert refusal.value.code in {"not_admitted", "forbidden"}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("role", Role)
+def test_nothing_is_decided_after_the_end(command, role):
+    made = table()
+    made.ask("olga", COMMANDS[0](state=State.CLOSED))
+    who = next(name for name, has in ROLES.items() if has is role)
+    with pytest.raises(Refused) as refusal:
+        made.ask(who, example(command))
+    assert refusal.value.code == ("ended" if role in command.needs else "forbidden")
+
+
+def test_staff_commands_are_recorded_as_acts_without_content():
+    for command in COMMANDS:
+        assert not command.act or command.needs <= STAFF_ROLES | {Role.SPEAKER, Role.PRESENTER}
+    assert sum(bool(command.act) for command in COMMANDS) > 20

@@ -1,0 +1,291 @@
+"""The question machine of the product contract, section 4: as a table, and rule by rule."""
+
+import pytest
+
+from rooms import QuestionPolicy, Refused, Settings, visible
+from rooms.chat import Post
+from rooms.door import Mute
+from rooms.queue import (
+    Address,
+    Answer,
+    Approve,
+    Ask,
+    ClaimQuestion,
+    ConvertMessage,
+    Decline,
+    Merge,
+    OrderNext,
+    PutBack,
+    Queue,
+    Reopen,
+    ReturnQuestion,
+    Revise,
+    SetQuestionRules,
+    Take,
+    Vote,
+    Withdraw,
+)
+from tests.kit.personas import blinded, table
+
+TEXT = "境界線の引き方を教えてください"
+
+
+def asked(made, who="aoi", text=TEXT, **fields):
+    made.ask(who, Ask(text=text, **fields))
+    return next(reversed(made.room.questions.items))
+
+
+def version(made, question):
+    return made.room.questions.items[question].version
+
+
+def step(made, kind, question, who="mika", **fields):
+    return made.ask(who, kind(id=question, version=version(made, question), **fields))
+
+
+TO = {
+    "pending": [],
+    "returned": [(ReturnQuestion, {"reason": "other", "note": "もう少し詳しく"})],
+    "declined": [(Decline, {"reason": "duplicate"})],
+    "open": [(Approve, {})],
+    "next": [(Approve, {}), (Queue, {})],
+    "live": [(Approve, {}), (Queue, {}), (Take, {})],
+    "answered": [(Approve, {}), (Queue, {}), (Take, {}), (Answer, {})],
+}
+LEADS = {
+    (Approve, "pending"): "open",
+    (ReturnQuestion, "pending"): "returned",
+    (Decline, "pending"): "declined",
+    (Decline, "returned"): "declined",
+    (Decline, "open"): "declined",
+    (Decline, "next"): "declined",
+    (Queue, "open"): "next",
+    (PutBack, "next"): "open",
+    (PutBack, "live"): "next",
+    (Take, "open"): "live",
+    (Take, "next"): "live",
+    (Answer, "open"): "answered",
+    (Answer, "next"): "answered",
+    (Answer, "live"): "answered",
+    (Answer, "answered"): "answered",
+    (Reopen, "answered"): "open",
+    (Reopen, "declined"): "open",
+}
+KINDS = [Approve, ReturnQuestion, Decline, Queue, PutBack, Take, Answer, Reopen]
+
+
+@pytest.mark.parametrize("state", TO)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_transition_leads_where_the_machine_says_or_is_refused(kind, state):
+    made = table()
+    question = asked(made)
+    for way, fields in TO[state]:
+        step(made, way, question, **fields)
+    assert made.room.questions.items[question].state == state
+    fields = {"reason": "duplicate"} if kind in {ReturnQuestion, Decline} else {}
+    if (kind, state) in LEADS:
+        step(made, kind, question, **fields)
+        assert made.room.questions.items[question].state == LEADS[kind, state]
+    else:
+        with pytest.raises(Refused, match="wrong_state"):
+            step(made, kind, question, **fields)
+
+
+def test_an_old_version_is_a_conflict_that_names_who_came_first():
+    made = table()
+    question = asked(made)
+    step(made, Approve, question, who="ken")
+    with pytest.raises(Refused) as refusal:
+        made.ask("mika", Decline(id=question, version=1, reason="duplicate"))
+    assert (refusal.value.code, refusal.value.at, refusal.value.by) == ("conflict", 2, "ken")
+
+
+def test_a_claim_warns_for_a_minute_and_changes_no_version():
+    made = table()
+    question = asked(made)
+    step(made, ClaimQuestion, question, who="ken")
+    assert version(made, question) == 1
+    with pytest.raises(Refused) as refusal:
+        step(made, ClaimQuestion, question)
+    assert (refusal.value.code, refusal.value.by) == ("claimed", "ken")
+    made.now += 60_000
+    step(made, ClaimQuestion, question)
+    step(made, Approve, question)
+    assert made.room.questions.items[question].claim is None
+
+
+def test_the_asker_always_sees_the_own_question_and_alone_sees_why_it_was_declined():
+    made = table()
+    question = asked(made)
+    step(made, Decline, question, reason="other", note="個人が特定されるおそれ")
+    room = made.room
+    own = visible(room.level_of("aoi", "attendee"), frozenset({"aoi"}), room.facts())
+    other = visible(room.level_of("ben", "attendee"), frozenset({"ben"}), room.facts())
+    assert [event.question.note for event in own if type(event).__name__ == "OwnQuestionChanged"]
+    assert question not in repr(other)
+
+
+def test_at_most_one_is_live_and_five_are_next():
+    made = table()
+    made.room.questions.items.clear()
+    questions = []
+    for _ in range(7):
+        questions.append(asked(made))
+        step(made, Approve, questions[-1])
+    for question in questions[:5]:
+        step(made, Queue, question)
+    with pytest.raises(Refused, match="next_full"):
+        step(made, Queue, questions[5])
+    step(made, Take, questions[1], who="sara")
+    with pytest.raises(Refused, match="live_taken"):
+        step(made, Take, questions[2], who="taro")
+    line = [questions[index] for index in (4, 3, 2, 0)]
+    made.ask("ken", OrderNext(ids=line))
+    assert [one.id for one in made.room.questions.in_state("next")] == line
+    with pytest.raises(Refused, match="conflict"):
+        made.ask("ken", OrderNext(ids=line[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("anonymity", "named", "staff_know", "public"),
+    [
+        ("named", False, "aoi", "aoi"),
+        ("anonymous", False, "aoi", ""),
+        ("anonymous", True, "aoi", "aoi"),
+        ("full", False, "", ""),
+    ],
+)
+def test_who_may_see_the_name(anonymity, named, staff_know, public):
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity=anonymity)))
+    question = asked(made, named=named)
+    events = step(made, Approve, question)
+    filed = next(event for event in events if type(event).__name__ == "QuestionFiled")
+    listed = next(event for event in events if type(event).__name__ == "QuestionListed")
+    assert (filed.question.author, listed.question.author) == (staff_know, public)
+
+
+def test_a_fully_anonymous_question_cannot_show_a_name_and_belongs_to_a_blinded_one():
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity="full")))
+    with pytest.raises(Refused, match="names_not_kept"):
+        asked(made, named=True)
+    question = asked(made)
+    assert made.room.questions.owners[question] == blinded("aoi")
+    made.ask("aoi", Withdraw(id=question))
+    assert made.room.questions.items[question].state == "withdrawn"
+
+
+def test_one_vote_each_revocable_and_not_for_ones_own():
+    made = table()
+    question = asked(made)
+    step(made, Approve, question)
+    with pytest.raises(Refused, match="own_question"):
+        made.ask("aoi", Vote(id=question))
+    for who in ("ben", "ben", "chie"):
+        made.ask(who, Vote(id=question))
+    assert made.room.questions.votes(question) == 2
+    made.ask("ben", Vote(id=question, on=False))
+    assert made.room.questions.votes(question) == 1
+    assert all(event.audience == "subject" for event in made.ask("ben", Vote(id=question)))
+
+
+def test_merging_counts_every_voter_once_and_the_asker_too():
+    made = table()
+    target, other = asked(made), asked(made, who="ben")
+    for question in (target, other):
+        step(made, Approve, question)
+    made.ask("chie", Vote(id=target))
+    made.ask("chie", Vote(id=other))
+    made.ask("aoi", Vote(id=other))
+    step(made, Merge, other, into=target)
+    assert made.room.questions.voters[target] == {"chie", "ben"}
+    assert made.room.questions.items[other].state == "merged"
+    with pytest.raises(Refused, match="no_such_question"):
+        step(made, Merge, target, into=target)
+
+
+def test_a_returned_question_waits_again_after_its_revision():
+    made = table()
+    question = asked(made)
+    step(made, ReturnQuestion, question, reason="other", note="短く")
+    with pytest.raises(Refused, match="no_such_question"):
+        made.ask("ben", Revise(id=question, text=TEXT))
+    made.ask("aoi", Revise(id=question, text="短くしました、お願いします"))
+    revised = made.room.questions.items[question]
+    assert (revised.state, revised.note, revised.text) == ("pending", "", "短くしました、お願いします")
+
+
+def test_closed_stops_asking_and_keeps_votes_while_frozen_stops_both():
+    made = table()
+    question = asked(made)
+    step(made, Approve, question)
+    made.ask("mika", SetQuestionRules(closed=True))
+    with pytest.raises(Refused, match="questions_closed"):
+        asked(made, who="ben")
+    made.ask("ben", Vote(id=question))
+    made.ask("mika", SetQuestionRules(frozen=True))
+    with pytest.raises(Refused, match="questions_closed"):
+        made.ask("chie", Vote(id=question))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("短い", "too_short"), ("あ" * 301, "too_long"), ("\u202e" * 9, "too_short")]
+)
+def test_length_is_counted_in_characters_that_people_see(text, code):
+    with pytest.raises(Refused, match=code):
+        asked(table(), text=text)
+
+
+def test_asking_is_bounded_per_person():
+    made = table()
+    for _ in range(5):
+        asked(made)
+    with pytest.raises(Refused) as refusal:
+        asked(made)
+    assert (refusal.value.code, refusal.value.at) == ("too_many_waiting", 5)
+    made.ask("mika", Mute(person="ben"))
+    with pytest.raises(Refused, match="muted"):
+        asked(made, who="ben")
+
+
+def test_asking_twice_in_a_moment_says_how_long_to_wait():
+    made = table()
+    asked(made)
+    made.now -= 9_000
+    with pytest.raises(Refused) as refusal:
+        asked(made)
+    assert refusal.value.code == "too_fast"
+    assert refusal.value.wait == 4_000
+
+
+def test_an_expert_passes_a_question_to_the_colleague():
+    made = table()
+    question = asked(made, addressee="sara")
+    step(made, Approve, question)
+    step(made, Address, question, who="sara", to="taro")
+    assert made.room.questions.items[question].addressee == "taro"
+    with pytest.raises(Refused, match="no_such_speaker"):
+        step(made, Address, question, who="sara", to="aoi")
+    with pytest.raises(Refused, match="forbidden"):
+        step(made, Address, question, who="aoi", to="sara")
+
+
+def test_a_private_answer_reaches_the_asker_only():
+    made = table()
+    question = asked(made)
+    step(made, Approve, question)
+    events = step(made, Answer, question, who="sara", how="private", text="個別にお答えします")
+    shown = {type(event).__name__: repr(event) for event in events}
+    assert "個別に" in shown["OwnQuestionChanged"]
+    assert "個別に" not in shown["QuestionListed"]
+    with pytest.raises(Refused, match="too_short"):
+        step(made, Answer, question, how="private")
+
+
+def test_a_chat_message_becomes_a_question_once():
+    made = table()
+    made.ask("aoi", Post(text="これは質問なのですが、どうでしょう"))
+    message = next(iter(made.room.chat.messages))
+    made.ask("mika", ConvertMessage(id=message))
+    assert made.ask("ken", ConvertMessage(id=message)) == []
+    assert made.room.questions.owners[message] == "aoi"
+    assert not made.room.questions.items[message].shown
