@@ -1,0 +1,1 @@
+"""The running half of Madoi: wire, stores, gateway, media plane and HTTP."""
