@@ -1,0 +1,185 @@
+"""What goes into a router and what comes out of it: values only, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+P = TypeVar("P", bound=Hashable)
+"""The caller's name for a transport: any hashable object; it comes back in the outputs as it is."""
+
+Source = Literal["camera", "microphone", "screen"]
+Kind = Literal["audio", "video"]
+
+STAGE = "stage"
+"""``Slot.follows``: the shared screen, or else the active speaker's camera."""
+LOUDEST = "loudest"
+"""``Slot.follows``: the active speaker's microphone."""
+
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+VIDEO_ORIENTATION = "urn:3gpp:video-orientation"
+ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+DEPENDENCY_DESCRIPTOR = (
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+)
+PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+VIDEO_CONTENT_TYPE = "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type"
+
+FROM_PUBLISHERS = (
+    MID, RID, REPAIRED_RID, AUDIO_LEVEL, VIDEO_ORIENTATION, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR,
+    PLAYOUT_DELAY, VIDEO_CONTENT_TYPE,
+)  # fmt: skip
+"""Header extensions worth agreeing to with a publisher."""
+TO_VIEWERS = (
+    MID, AUDIO_LEVEL, VIDEO_ORIENTATION, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR,
+    PLAYOUT_DELAY, VIDEO_CONTENT_TYPE,
+)  # fmt: skip
+"""Header extensions the router writes towards viewers (REMB at the viewer needs abs-send-time)."""
+
+
+class Malformed(ValueError):  # noqa: N818  the house names errors by what happened
+    """Bytes that are not what their parser reads. Counted by the router, never raised by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One agreed payload type.
+
+    Attributes:
+        name: Encoding name of the rtpmap in lower case: ``vp8 vp9 h264 av1 opus red …``; never ``rtx``.
+        clock: RTP clock rate, Hz.
+        pt: Payload type, 0–127.
+        rtx_pt: Payload type of the RTX format with ``apt=pt``, if agreed (RFC 4588).
+        fmtp: Format parameters, lower-case keys.
+    """
+
+    name: str
+    clock: int
+    pt: int
+    rtx_pt: int | None = None
+    fmtp: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A stream whose SSRC the SDP gave (``a=ssrc``, FID group), with its rid if it has one."""
+
+    ssrc: int
+    rtx_ssrc: int | None = None
+    rid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationSpec:
+    """One m-line a peer publishes.
+
+    Streams are found by ``encodings``; SSRCs that SDP did not name are learned from the mid, rid and
+    repaired-rid extensions (RFC 8852), or from a payload type that only one publication of the peer has.
+
+    Attributes:
+        id: Unique in the room.
+        owner: Person id of the publisher; the same (owner, source, kind) replaces the older one.
+        source: What it shows. Sound of a shared screen is ``screen`` with kind ``audio``.
+        kind: Audio or video.
+        codecs: By payload type.
+        encodings: Streams known from SDP, lowest quality first.
+        mid: The publisher's ``a=mid``, if the extension is agreed.
+        rids: Simulcast rids, lowest quality first; empty without simulcast.
+        extensions: Agreed extension ids by URI.
+    """
+
+    id: str
+    owner: str
+    source: Source
+    kind: Kind
+    codecs: Mapping[int, Codec]
+    encodings: tuple[Encoding, ...] = ()
+    mid: str | None = None
+    rids: tuple[str, ...] = ()
+    extensions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One m-line a viewer receives: always the same SSRC, whoever is shown in it.
+
+    Attributes:
+        mid: The viewer's ``a=mid``; written into the packets when ``extensions`` has its id.
+        kind: Audio or video.
+        ssrc: SSRC the viewer sees.
+        rtx_ssrc: SSRC of its RTX stream, if agreed.
+        codecs: What the viewer accepts here; matched with a publication by name (and profile).
+        extensions: Agreed extension ids by URI.
+        follows: A seat (``v0``…``v5``, ``screen``, ``a0``…``a5``), or ``STAGE`` or ``LOUDEST``.
+        two_byte: ``a=extmap-allow-mixed`` is agreed, so two-byte extensions may be written.
+    """
+
+    mid: str
+    kind: Kind
+    ssrc: int
+    rtx_ssrc: int | None
+    codecs: tuple[Codec, ...]
+    extensions: Mapping[str, int]
+    follows: str
+    two_byte: bool = True
+
+
+@dataclass(slots=True)
+class Fanout(Generic[P]):
+    """One source packet for many viewers: each gets ``header + body``.
+
+    Retransmissions come the same way, with one header. A plain resend (slot without RTX) repeats an old
+    packet byte for byte, so the SRTP sender must allow repeated indices.
+
+    Attributes:
+        body: Everything after the fixed header: rebuilt extensions and payload; shared, never changed.
+        headers: (peer, the 12 bytes of its fixed RTP header).
+    """
+
+    body: bytes
+    headers: list[tuple[P, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who sits in a seat. ``behind``: only viewers behind the curtain may know or see (law 7)."""
+
+    person: str
+    source: Source
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageNotice:
+    """The whole of what viewers should know about the stage; sent when any of it changed.
+
+    Attributes:
+        slots: Seat name → who sits there. The same for every viewer; drop ``behind`` seats for the audience.
+        speaking: Active speaker among those the audience sees, or None.
+        speaking_behind: Active speaker among all, for viewers behind the curtain.
+        lines: Person → quality of the publisher's line: 3 good, 2 fair, 1 poor, 0 lost.
+        away: Persons on stage who published and from whom nothing arrives now.
+    """
+
+    slots: Mapping[str, Seat]
+    speaking: str | None
+    speaking_behind: str | None
+    lines: Mapping[str, int]
+    away: frozenset[str]
+
+
+@dataclass(slots=True)
+class Outputs(Generic[P]):
+    """What to do after a mutation, in this order: send ``fanouts``, send ``rtcp``, publish ``notice``.
+
+    ``rtcp``: (peer, compound or reduced-size RTCP), unprotected. ``notice``: None when nothing changed.
+    """
+
+    fanouts: list[Fanout[P]]
+    rtcp: list[tuple[P, bytes]]
+    notice: StageNotice | None

@@ -1,0 +1,477 @@
+"""One room's stage."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic
+
+from live.sfu.contract import (
+    AUDIO_LEVEL,
+    TRANSPORT_CC,
+    Fanout,
+    Malformed,
+    Outputs,
+    P,
+    PublicationSpec,
+    Slot,
+    Source,
+    StageNotice,
+)
+from live.sfu.downtrack import Downtrack
+from live.sfu.numbers import SEQUENCE
+from live.sfu.publication import ACTIVE, Audience, Layer, Publication, Publisher
+from live.sfu.quality import AWAY, GOOD, LOST, Lines, grade
+from live.sfu.rtcp import (
+    Feedback,
+    KeyframeRequest,
+    Nack,
+    ReceiverReport,
+    Remb,
+    ReportBlock,
+    SenderReport,
+    parse_rtcp,
+    write_nack,
+    write_pli,
+    write_rr,
+)
+from live.sfu.rtp import Rtp, parse_rtp
+from live.sfu.serving import Serving
+from live.sfu.speakers import UNKNOWN
+from live.sfu.stage import Facts, Stage
+from live.sfu.timeline import round_trip
+from live.sfu.viewer import REPORT, Viewer
+
+TICK = 0.1
+"""Seconds between transport feedback, speaker decisions and sender reports."""
+_SECOND = 10
+"""Ticks between receiver reports, measurements and allocations."""
+_SPEECH_BYTES = 20
+"""Sound without a level extension counts as speech from this payload size on."""
+
+
+class Router(Generic[P]):
+    """Publications, viewers and who may see whom; see the package for how to drive it."""
+
+    def __init__(
+        self, video_seats: int = 6, audio_seats: int = 6, ssrc: int = 1, cname: str = "madoi"
+    ) -> None:
+        """An empty stage with closed curtain.
+
+        Args:
+            video_seats: Number of camera seats, ``v0`` upwards.
+            audio_seats: Number of sound seats, ``a0`` upwards.
+            ssrc: Our own SSRC as an RTCP sender; no stream may use it.
+            cname: CNAME in the reports to viewers.
+        """
+        self._ssrc = ssrc
+        self._cname = cname
+        self._stage: Stage[P] = Stage(video_seats, audio_seats)
+        self._serving: Serving[P] = Serving(self._stage)
+        self._publishers: dict[P, Publisher[P]] = {}
+        self._publications: dict[str, Publication[P]] = {}
+        self._viewers: dict[P, Viewer[P]] = {}
+        self._reports: deque[Viewer[P]] = deque()
+        self._hasty: set[P] = set()
+        self._vanished: set[str] = set()
+        self._lines = Lines()
+        self._counts: Counter[str] = Counter()
+        self._ticks = 0
+        self._tick_at: float | None = None
+        self._fanouts: list[Fanout[P]] = []
+        self._rtcp: list[tuple[P, bytes]] = []
+        self._notice = StageNotice({}, None, None, {}, frozenset())
+        self._changed = False
+        self._active: list[bool] = []
+
+    # -- the owner's calls ---------------------------------------------------------------------------------
+
+    def publish(self, peer: P, spec: PublicationSpec, now: float) -> None:
+        """Take a publication; the owner's older one of the same source and kind ends.
+
+        Raises:
+            ValueError: The id is in use, or there is no codec.
+        """
+        if spec.id in self._publications:
+            raise ValueError("the publication id is in use")
+        older = self._stage.publications.get((spec.owner, spec.source, spec.kind))
+        if older is not None:
+            self._forget(older)
+        publisher = self._publishers.get(peer)
+        if publisher is None:
+            publisher = self._publishers[peer] = Publisher(peer, now)
+        publication = publisher.add(spec)
+        self._publications[spec.id] = publication
+        self._stage.publications[spec.owner, spec.source, spec.kind] = publication
+        self._vanished.discard(spec.owner)
+        self._settle(now)
+
+    def unpublish(self, publication: str, now: float) -> None:
+        """End a publication on purpose; an unknown id is no mistake."""
+        found = self._publications.get(publication)
+        if found is not None:
+            self._forget(found)
+            self._settle(now)
+
+    def watch(self, peer: P, person: str, behind: bool, slots: Sequence[Slot], now: float) -> None:
+        """Let a peer receive; asked again, it replaces the slots, keeping the numbering of equal ones.
+
+        Raises:
+            ValueError: Two slots share an SSRC.
+        """
+        viewer = self._viewers.get(peer)
+        if viewer is None:
+            viewer = Viewer(peer, person, now, self._cname)
+        gone = viewer.take(slots)
+        if peer not in self._viewers:
+            self._viewers[peer] = viewer
+            self._reports.append(viewer)
+        viewer.person, viewer.behind = person, behind
+        for downtrack in gone:
+            self._serving.stop(downtrack)
+        self._serving.serve(viewer, now)
+        self._serving.purge(viewer)
+        self._wake(now)
+        self._ask_keyframes(now)
+
+    def leave(self, peer: P, now: float) -> None:
+        """Forget a peer and all it published and watched; its person counts as away while on stage."""
+        viewer = self._viewers.pop(peer, None)
+        if viewer is not None:
+            for downtrack in viewer.downtracks:
+                self._serving.stop(downtrack)
+            self._reports.remove(viewer)
+            self._hasty.discard(peer)
+        publisher = self._publishers.pop(peer, None)
+        if publisher is not None:
+            for publication in list(publisher.publications.values()):
+                publisher.remove(publication)
+                self._publications.pop(publication.spec.id)
+                self._withdraw(publication)
+                self._vanished.add(publication.spec.owner)
+            self._settle(now)
+
+    def set_stage(
+        self,
+        *,
+        open: bool,  # noqa: A002  the curtain's word
+        on_stage: Iterable[str],
+        backstage: Iterable[str],
+        muted: Mapping[str, Iterable[Source]],
+        veiled: bool,
+        now: float,
+    ) -> None:
+        """Take the whole truth about the stage; what must not leave stops with this call."""
+        silenced = {person: frozenset(sources) for person, sources in muted.items()}
+        self._stage.facts = Facts(open, frozenset(on_stage), frozenset(backstage), silenced, veiled)
+        self._settle(now)
+
+    def receive_rtp(self, peer: P, data: bytes, now: float) -> None:
+        """Take one unprotected RTP packet of a publisher."""
+        publisher = self._publishers.get(peer)
+        if publisher is None:
+            self._counts["unknown_peer"] += 1
+            return
+        try:
+            rtp = parse_rtp(data)
+            stream = publisher.streams.get(rtp.ssrc) or self._learn(publisher, rtp, now)
+            publisher.seen = now
+            if stream is None:
+                self._counts["unknown_ssrc"] += 1
+                return
+            layer, repair = stream
+            self._note_arrival(publisher, layer.publication, rtp, now)
+            if repair:
+                self._repair(layer, rtp, now)
+            else:
+                self._fanouts += layer.receive(rtp, now)
+        except Malformed:
+            self._counts["malformed"] += 1
+            return
+        self._counts["received"] += 1
+        if layer.begun:
+            self._hasty.update(d.peer for d in layer.begun)
+            layer.begun = []
+
+    def receive_rtcp(self, peer: P, data: bytes, now: float) -> None:
+        """Take one unprotected RTCP compound of a publisher or viewer."""
+        try:
+            values = parse_rtcp(data)
+        except Malformed:
+            self._counts["malformed"] += 1
+            return
+        publisher = self._publishers.get(peer)
+        viewer = self._viewers.get(peer)
+        if publisher is not None:
+            publisher.seen = now
+        for value in values:
+            if isinstance(value, SenderReport):
+                if publisher is not None:
+                    self._sender_report(publisher, value, now)
+            elif viewer is not None:
+                self._feedback(viewer, value, now)
+
+    def next_timer(self, now: float) -> float | None:
+        """When `handle_timer` should be called next (seconds on the same clock), None if never."""
+        if self._tick_at is None:
+            return None
+        due = self._tick_at
+        for layer in self._layers():
+            due = min(due, layer.losses.next_due, layer.keyframes.due)
+        return max(due, now)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due: feedback, reports, active speaker, layers, away; early calls do no harm."""
+        for layer in self._layers():
+            if layer.losses.next_due <= now:
+                self._ask_again(layer, now)
+        self._ask_keyframes(now)
+        if self._tick_at is not None and now >= self._tick_at:
+            self._tick_at = now + TICK
+            self._tick(now)
+            if not self._publishers and not self._viewers:
+                self._tick_at = None
+
+    def drain(self) -> Outputs[P]:
+        """Take the outputs since the last call."""
+        notice = self._news() if self._changed else None
+        out = Outputs(self._fanouts, self._rtcp, notice)
+        self._fanouts, self._rtcp, self._changed = [], [], False
+        return out
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start (``malformed``, ``unknown_ssrc``, ``nacks_answered`` …) and gauges."""
+        gauges = {
+            "publications": len(self._publications),
+            "viewers": len(self._viewers),
+            "layers": sum(len(p.layers) for p in self._publications.values()),
+            "pauses": self._serving.pauses,
+            "bitrate_in": int(sum(layer.rate for layer in self._layers())),
+        }
+        return {**self._counts, **gauges}
+
+    # -- who sees what -------------------------------------------------------------------------------------
+
+    def _forget(self, publication: Publication[P]) -> None:
+        """End a publication; a peer that publishes nothing more is no publisher."""
+        self._publications.pop(publication.spec.id, None)
+        publisher = self._publishers.get(publication.peer)
+        if publisher is not None:
+            publisher.remove(publication)
+            if not publisher.publications:
+                del self._publishers[publication.peer]
+        self._withdraw(publication)
+
+    def _withdraw(self, publication: Publication[P]) -> None:
+        spec = publication.spec
+        publication.hide(Audience.NOBODY)
+        if self._stage.publications.get((spec.owner, spec.source, spec.kind)) is publication:
+            del self._stage.publications[spec.owner, spec.source, spec.kind]
+        if spec.source == "microphone":
+            self._stage.voices.forget(spec.owner)
+
+    def _settle(self, now: float) -> None:
+        """Seats, audiences and every viewer's slots, after anything about the stage has changed."""
+        shrank = self._stage.settle()
+        self._stage.decide(now)
+        self._vanished &= self._stage.facts.on_stage | self._stage.facts.backstage
+        for viewer in self._viewers.values():
+            self._serving.serve(viewer, now)
+            if shrank:
+                self._serving.purge(viewer)
+        self._wake(now)
+        self._ask_keyframes(now)
+        self._changed = True
+
+    # -- from publishers -----------------------------------------------------------------------------------
+
+    def _layers(self) -> list[Layer[P]]:
+        return [x for p in self._publications.values() for x in p.layers if x.ssrc is not None]
+
+    def _learn(self, publisher: Publisher[P], rtp: Rtp, now: float) -> tuple[Layer[P], bool] | None:
+        stream = publisher.learn(rtp, now)
+        if stream is not None:
+            for viewer in self._viewers.values():
+                self._serving.grant(viewer, now)
+        return stream
+
+    def _note_arrival(self, publisher: Publisher[P], source: Publication[P], rtp: Rtp, now: float) -> None:
+        """Transport-wide number and audio level."""
+        if not rtp.extensions:
+            number = level = None
+        else:
+            ids = source.spec.extensions
+            number = rtp.extensions.get(ids.get(TRANSPORT_CC, -1))
+            level = rtp.extensions.get(ids.get(AUDIO_LEVEL, -1))
+        if number is not None and len(number) >= 2:  # noqa: PLR2004  16 bits
+            publisher.arrivals.note(int.from_bytes(number[:2]), now)
+        if source.spec.source == "microphone" and source.audience is not Audience.NOBODY:
+            if level:
+                self._stage.voices.heard(source.spec.owner, level[0] & 0x7F)
+            elif len(rtp.payload) >= _SPEECH_BYTES:
+                self._stage.voices.heard(source.spec.owner, UNKNOWN)
+
+    def _repair(self, layer: Layer[P], rtp: Rtp, now: float) -> None:
+        """Unwrap RTX (RFC 4588 §4); padding probes carry nothing."""
+        codec = layer.publication.repairs.get(rtp.pt)
+        if codec is None or len(rtp.payload) < 2:  # noqa: PLR2004  the original sequence number
+            return
+        sequence = int.from_bytes(rtp.payload[:2])
+        rtp.payload = rtp.payload[2:]
+        rtp.pt = codec.pt
+        self._counts["repaired"] += 1
+        self._fanouts += layer.repair(rtp, sequence, now)
+
+    def _sender_report(self, publisher: Publisher[P], report: SenderReport, now: float) -> None:
+        stream = publisher.streams.get(report.ssrc)
+        if stream is None or stream[1] or not report.ntp:
+            return
+        layer = stream[0]
+        first = layer.timeline.timestamp(now) is None
+        layer.reception.sender_report(report, now)
+        layer.timeline.report(report)
+        publisher.skew.report(report.ntp, now)
+        if first:
+            self._hasty.update(d.peer for d in layer.downtracks())
+
+    def _ask_again(self, layer: Layer[P], now: float) -> None:
+        missing = layer.losses.due(now)
+        if missing and layer.ssrc is not None:
+            sequences = [number & SEQUENCE for number in missing]
+            self._rtcp.append((layer.publication.peer, write_nack(self._ssrc, layer.ssrc, sequences)))
+            self._counts["nacks_sent"] += len(missing)
+
+    def _ask_keyframes(self, now: float) -> None:
+        for layer in self._layers():
+            if layer.keyframes.due <= now and layer.ssrc is not None and layer.keyframes.take(now):
+                self._rtcp.append((layer.publication.peer, write_pli(self._ssrc, layer.ssrc)))
+                self._counts["plis_sent"] += 1
+
+    # -- from viewers --------------------------------------------------------------------------------------
+
+    def _feedback(self, viewer: Viewer[P], value: Feedback, now: float) -> None:
+        if isinstance(value, ReceiverReport):
+            viewer.line.loss = max((block.fraction for block in value.blocks), default=0)
+            for block in value.blocks:
+                seconds = round_trip(block.last_sr, block.delay, now)
+                viewer.round_trip = viewer.round_trip if seconds is None else seconds
+        elif isinstance(value, Nack):
+            downtrack = viewer.tracks.get(value.media)
+            if downtrack is not None:
+                self._resend(viewer, downtrack, value.sequences, now)
+        elif isinstance(value, KeyframeRequest):
+            self._want_keyframe(viewer.tracks.get(value.media), now)
+        elif isinstance(value, Remb) and viewer.line.estimated(value.bitrate, now):
+            self._serving.grant(viewer, now)
+            self._ask_keyframes(now)
+
+    def _resend(
+        self, viewer: Viewer[P], downtrack: Downtrack[P], sequences: Sequence[int], now: float
+    ) -> None:
+        for sequence in sequences:
+            if not viewer.may_resend(now):
+                self._counts["nacks_refused"] += 1
+                return
+            fanout = downtrack.resend(sequence, now)
+            if fanout is None:
+                self._counts["nacks_missed"] += 1
+            else:
+                self._counts["nacks_answered"] += 1
+                self._fanouts.append(fanout)
+
+    def _want_keyframe(self, downtrack: Downtrack[P] | None, now: float) -> None:
+        layer = None if downtrack is None else downtrack.layer
+        if layer is not None and layer.publication.spec.kind == "video":
+            layer.keyframes.want(now, newcomer=False)
+            self._ask_keyframes(now)
+
+    # -- by the clock --------------------------------------------------------------------------------------
+
+    def _wake(self, now: float) -> None:
+        if self._tick_at is None:
+            self._tick_at = now + TICK
+
+    def _tick(self, now: float) -> None:
+        self._ticks += 1
+        for publisher in self._publishers.values():
+            own = next((x.ssrc for x, repair in publisher.streams.values() if not repair), None)
+            if own is not None:
+                packets = publisher.arrivals.feedback(self._ssrc, own)
+                self._rtcp += [(publisher.peer, packet) for packet in packets]
+        moved = self._stage.listen(now)
+        active = [now - x.seen < p.patience for p in self._publications.values() for x in p.layers]
+        if active != self._active:
+            self._active = active
+            for viewer in self._viewers.values():
+                self._serving.grant(viewer, now)
+        if moved:
+            self._changed = True
+            for viewer in self._viewers.values():
+                self._serving.serve(viewer, now, moving=True)
+        self._report_to_viewers(now)
+        if self._ticks % _SECOND == 0:
+            self._each_second(now)
+        self._ask_keyframes(now)
+
+    def _report_to_viewers(self, now: float) -> None:
+        """The queue is in order of ``report_at``, as all wait equally long; a tenth a tick spreads them."""
+        for peer in self._hasty:
+            if (viewer := self._viewers.get(peer)) is not None and (report := viewer.reports(now)):
+                self._rtcp.append((peer, report))
+        self._hasty.clear()
+        for _ in range(len(self._reports) // 10 + 1 if self._reports else 0):
+            viewer = self._reports[0]
+            if viewer.report_at > now:
+                break
+            self._reports.rotate(-1)
+            report = viewer.reports(now)
+            viewer.report_at = now + REPORT
+            if report:
+                self._rtcp.append((viewer.peer, report))
+
+    def _each_second(self, now: float) -> None:
+        grades: dict[str, int] = {}
+        for publisher in self._publishers.values():
+            blocks = self._report_to(publisher, now, grades)
+            if blocks:
+                self._rtcp.append((publisher.peer, write_rr(self._ssrc, blocks[:31])))
+        for publication in self._publications.values():
+            grades.setdefault(publication.spec.owner, LOST)
+        for person, value in grades.items():
+            self._lines.note(person, value)
+        self._lines.keep(grades)
+        for viewer in self._viewers.values():
+            self._serving.grant(viewer, now)
+        self._changed = True
+
+    def _report_to(self, publisher: Publisher[P], now: float, grades: dict[str, int]) -> list[ReportBlock]:
+        blocks: list[ReportBlock] = []
+        """Measure a publisher's streams and grade its persons, unless it is silent; gives what to report."""
+        silent = now - publisher.seen > AWAY
+        for publication in publisher.publications.values():
+            owner = publication.spec.owner
+            for layer in publication.layers:
+                layer.measure(now)
+                block = layer.reception.block(now)
+                if block is not None and not silent and now - layer.seen < ACTIVE:
+                    blocks.append(block)
+                    value = grade(block.fraction, block.jitter / layer.clock)
+                    grades[owner] = min(grades.get(owner, value), value)
+                if layer.waiting and layer.ssrc is not None and now - layer.seen < ACTIVE:
+                    layer.keyframes.want(now, newcomer=False)
+                elif now - layer.seen > AWAY:
+                    layer.keyframes.cancel()
+            if not silent:
+                grades.setdefault(owner, self._lines.quality.get(owner) or GOOD)
+        return blocks
+
+    def _news(self) -> StageNotice | None:
+        stage = self._stage
+        placed = stage.facts.on_stage | stage.facts.backstage
+        lines = {person: value for person, value in self._lines.quality.items() if person in placed}
+        away = frozenset(person for person, value in lines.items() if value == LOST) | self._vanished
+        notice = StageNotice(stage.slot_map(), stage.front.speaking, stage.rear.speaking, lines, away)
+        if notice == self._notice:
+            return None
+        self._notice = notice
+        return notice
