@@ -1,0 +1,182 @@
+"""Sending one packet to many viewers: a port with two bodies, in C and in Python."""
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Literal, Protocol
+
+from live.media.control import MediaRefused
+from live.media.peer import Peer
+from live.media.srtp import RUN_LIMIT, SrtpError
+from live.media.udp import Port
+from live.sfu import Fanout
+
+#: Datagrams that the kernel takes in one call (UDP_MAX_SEGMENTS).
+_SEGMENTS = 64
+
+#: Bytes of a fixed RTP header.
+_HEADER = 12
+
+native: ModuleType | None = None
+"""The extension that `hatch_build.py` makes of `native/fanout.c`; None where it is not built."""
+
+native_problem = ""
+"""Why `native` is None."""
+
+try:
+    native = importlib.import_module("live.media._fanout")
+except ImportError as error:
+    native_problem = str(error)
+
+
+def fanout_body(name: Literal["auto", "native", "python"], port: Port) -> "FanoutBody":
+    """The body of a name; `auto` is the native one where it is built.
+
+    Raises:
+        MediaRefused: `fanout_not_built`.
+    """
+    if name != "python" and native is not None:
+        return NativeFanout(port, native)
+    if name == "native":
+        raise MediaRefused("fanout_not_built", 503)
+    return PythonFanout(port)
+
+
+class FanoutBody(Protocol):
+    """What rewrites, protects and sends. Bodies differ in speed only; one contract test holds for all."""
+
+    name: str
+
+    def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
+        """Sends every packet to every peer that is connected, each peer's in order; gives how many went."""
+
+
+class PythonFanout:
+    """Protects in place on one preallocated buffer; a viewer's runs of equal size go by one call.
+
+    A run's packets have one length, only the last may be shorter, as UDP segmentation has it.
+    """
+
+    name = "python"
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+
+    def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
+        """See `FanoutBody`."""
+        if len(fanouts) == 1:
+            body = fanouts[0].body
+            return sum(self._send_one(peer, header, body) for peer, header in fanouts[0].headers)
+        queues: dict[Peer, list[tuple[bytes, bytes]]] = {}
+        for fanout in fanouts:
+            body = fanout.body
+            for peer, header in fanout.headers:
+                queue = queues.get(peer)
+                if queue is None:
+                    queues[peer] = [(header, body)]
+                else:
+                    queue.append((header, body))
+        return sum(self._send_queue(peer, queue) for peer, queue in queues.items())
+
+    def _send_one(self, peer: Peer, header: bytes, body: bytes) -> int:
+        srtp, address = peer.srtp, peer.paths.chosen
+        if srtp is None or address is None:
+            return 0
+        try:
+            self._port.send(srtp.seal(header, body), address)
+        except SrtpError:
+            return 0
+        return 1
+
+    def _send_queue(self, peer: Peer, queue: Sequence[tuple[bytes, bytes]]) -> int:
+        srtp, address = peer.srtp, peer.paths.chosen
+        if srtp is None or address is None:
+            return 0
+        went = start = 0
+        while start < len(queue):
+            end = _run_end(queue, start, srtp.tag_length)
+            header, body = queue[start]
+            try:
+                if end - start == 1:
+                    self._port.send(srtp.seal(header, body), address)
+                else:
+                    size = len(header) + len(body) + srtp.tag_length
+                    self._port.send_segments(srtp.seal_run(queue[start:end]), size, address)
+                went += end - start
+            except SrtpError:
+                pass
+            start = end
+        return went
+
+
+class NativeFanout:
+    """Seals with libcrypto and sends many datagrams with one call, without Python's lock (`native/fanout.c`).
+
+    Peers without 128-bit GCM are served by the Python body. Those on TCP are sealed natively, as they may
+    have been on UDP before, and sent one packet at a time.
+
+    Args:
+        port: where it goes out.
+        module: the extension.
+    """
+
+    name = "native"
+
+    def __init__(self, port: Port, module: ModuleType) -> None:
+        self._port = port
+        self._module = module
+        self._python = PythonFanout(port)
+
+    def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
+        """See `FanoutBody`."""
+        went, foreign = self._send(list(fanouts))
+        fresh: list[Fanout[Peer]] = []
+        strange: list[Fanout[Peer]] = []
+        for peer, header, body in foreign:
+            srtp = peer.srtp
+            if srtp is None:
+                continue
+            if srtp.session_key is None:
+                strange.append(Fanout(body, [(peer, header)]))
+            elif srtp.sealer is None:
+                fresh.append(Fanout(body, [(peer, header)]))
+            else:
+                went += self._send_sealed(peer, header, body)
+        for peer in {peer: None for fanout in fresh for peer, _ in fanout.headers}:
+            if peer.srtp is not None and peer.srtp.session_key is not None:
+                peer.srtp.sealer = self._module.Sealer(*peer.srtp.session_key)
+        return went + (self.send(fresh) if fresh else 0) + (self._python.send(strange) if strange else 0)
+
+    def _send(self, fanouts: list[Fanout[Peer]]) -> tuple[int, list[tuple[Peer, bytes, bytes]]]:
+        """Sends to those whom the extension can serve; gives how many went, and what is for others."""
+        port = self._port
+        went, sent, unsendable, dropped, segments, left, foreign = self._module.send(
+            fanouts, *port.descriptors, port.segments, port.waits, port.room
+        )
+        port.segments = bool(segments)
+        port.counts["sent"] += sent
+        port.counts["unsendable"] += unsendable
+        port.counts["dropped"] += dropped
+        for datagram, address in left:
+            port.send(datagram, address)
+        return went, foreign
+
+    def _send_sealed(self, peer: Peer, header: bytes, body: bytes) -> int:
+        address, sealer = peer.paths.chosen, peer.srtp.sealer if peer.srtp else None
+        if address is None or not isinstance(sealer, self._module.Sealer):
+            return 0
+        try:
+            self._port.send(sealer.seal(header, body), address)
+        except ValueError:
+            return 0
+        return 1
+
+
+def _run_end(queue: Sequence[tuple[bytes, bytes]], start: int, tag: int) -> int:
+    """Where the run that begins at `start` ends: after a shorter packet, before a longer one or a limit."""
+    size = len(queue[start][1])
+    limit = min(start + _SEGMENTS, start + RUN_LIMIT // (size + _HEADER + tag), len(queue))
+    for at in range(start + 1, limit):
+        if len(queue[at][1]) != size:
+            return at + 1 if len(queue[at][1]) < size else at
+    return max(limit, start + 1)

@@ -1,0 +1,168 @@
+"""ICE-lite (RFC 8445 §2.5): we answer connectivity checks, never send any, and are always controlled.
+
+A full agent finds the path; we only prove who asks (MESSAGE-INTEGRITY by our password), tell it what address
+we saw, and note which address it chose. `Paths` keeps a peer's proven addresses and decides where media goes.
+"""
+
+import hashlib
+import hmac
+import secrets
+import struct
+from typing import NamedTuple
+
+from aioice import stun
+
+#: An address as the socket gives it: host and port, for IPv6 also flow and scope; for TCP also the word
+#: `tcp`.
+Address = tuple[str, int] | tuple[str, int, int, int] | tuple[str, int, str]
+
+#: Proven addresses kept per peer; the oldest silent one gives way.
+ADDRESS_LIMIT = 8
+
+#: A check from a new address without USE-CANDIDATE moves media after the chosen one was silent so long,
+#: seconds.
+_REBINDING = 5.0
+
+_STUN_LIMIT = 1500
+
+
+class StunError(ValueError):
+    """The datagram is no STUN message that we understand, or it is not proven."""
+
+
+class Credentials(NamedTuple):
+    """A username fragment and its password (RFC 8839 §5.4)."""
+
+    ufrag: str
+    pwd: str
+
+
+class Passwords:
+    """Makes our credentials: a random fragment, and the password that a secret gives it.
+
+    So a worker that has forgotten a peer, or whose predecessor knew it, can still prove that its answer to
+    the peer's checks is ours: see `farewell`.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def fresh(self) -> Credentials:
+        """New ones: 48 and 144 bits."""
+        ufrag = secrets.token_hex(6)
+        return Credentials(ufrag, self.of(ufrag))
+
+    def of(self, ufrag: str) -> str:
+        """The password of a fragment, ours or not."""
+        return hmac.new(self._secret, ufrag.encode(errors="replace"), hashlib.sha256).hexdigest()[:36]
+
+
+def is_stun(datagram: bytes) -> bool:
+    """Tells STUN from DTLS and RTP by the first byte and the cookie (RFC 7983, RFC 8489 §6)."""
+    return len(datagram) >= stun.HEADER_LENGTH and datagram[0] < 4 and datagram[4:8] == b"\x21\x12\xa4\x42"  # noqa: PLR2004  # RFC 7983's first range
+
+
+def read_request(datagram: bytes) -> tuple[stun.Message, str]:
+    """Reads a Binding request and gives our ufrag out of its USERNAME.
+
+    Raises:
+        StunError: it is something else.
+    """
+    if len(datagram) > _STUN_LIMIT:
+        raise StunError("longer than any check")
+    try:
+        message = stun.parse_message(datagram)
+    except (ValueError, struct.error, IndexError, KeyError) as error:
+        raise StunError("not a STUN message") from error
+    if message.message_class != stun.Class.REQUEST or message.message_method != stun.Method.BINDING:
+        raise StunError("not a Binding request")
+    username = message.attributes.get("USERNAME", "")
+    ufrag, colon, _ = username.partition(":")
+    if not colon:
+        raise StunError("no USERNAME of two fragments")
+    return message, ufrag
+
+
+class Checked(NamedTuple):
+    """What a check deserves: the reply, whether it proves the address, and whether it nominates it."""
+
+    reply: bytes
+    proven: bool
+    nominated: bool
+
+
+def check(message: stun.Message, address: Address, password: str) -> Checked:
+    """Answers a Binding request (RFC 8445 §7.3).
+
+    Raises:
+        StunError: MESSAGE-INTEGRITY is missing or wrong; such a request gets no answer, so that nobody can
+            make us talk to an address that did not ask.
+    """
+    key = password.encode()
+    if not message.check_message_integrity(key):
+        raise StunError("MESSAGE-INTEGRITY does not match")
+    if "ICE-CONTROLLED" in message.attributes:
+        return Checked(_error(message, key, 487, "Role Conflict"), proven=False, nominated=False)
+    reply = stun.Message(
+        stun.Method.BINDING,
+        stun.Class.RESPONSE,
+        transaction_id=message.transaction_id,
+        attributes={"XOR-MAPPED-ADDRESS": (address[0].partition("%")[0], address[1])},
+    )
+    reply.add_message_integrity(key)
+    return Checked(bytes(reply), proven=True, nominated="USE-CANDIDATE" in message.attributes)
+
+
+def farewell(message: stun.Message, password: str) -> bytes:
+    """Tells a peer that no longer exists here so, by an error that ends its pair at once (RFC 8489 §6.3.4).
+
+    Raises:
+        StunError: MESSAGE-INTEGRITY is missing or wrong: it was never ours.
+    """
+    key = password.encode()
+    if not message.check_message_integrity(key):
+        raise StunError("MESSAGE-INTEGRITY does not match")
+    return _error(message, key, 400, "Gone")
+
+
+def _error(message: stun.Message, key: bytes, code: int, reason: str) -> bytes:
+    error = stun.Message(
+        stun.Method.BINDING,
+        stun.Class.ERROR,
+        transaction_id=message.transaction_id,
+        attributes={"ERROR-CODE": (code, reason)},
+    )
+    error.add_message_integrity(key)
+    return bytes(error)
+
+
+class Paths:
+    """A peer's addresses that STUN has proven, and the one that media goes to.
+
+    Attributes:
+        chosen: where to send, None before the first check.
+        heard_at: when the last proven check arrived, in the caller's seconds; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.chosen: Address | None = None
+        self.heard_at: float | None = None
+        self._heard: dict[Address, float] = {}
+
+    def note(self, address: Address, *, nominated: bool, now: float) -> Address | None:
+        """Notes a proven check; gives the address that had to be forgotten for it, if any."""
+        chosen = self.chosen
+        silent = chosen is None or now - self._heard.get(chosen, now) > _REBINDING
+        self._heard[address] = now
+        self.heard_at = now
+        if nominated or silent:
+            self.chosen = address
+        if len(self._heard) <= ADDRESS_LIMIT:
+            return None
+        oldest = min((a for a in self._heard if a != self.chosen), key=self._heard.__getitem__)
+        del self._heard[oldest]
+        return oldest
+
+    def addresses(self) -> list[Address]:
+        """All that are proven now."""
+        return list(self._heard)

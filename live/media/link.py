@@ -1,0 +1,307 @@
+"""The ASGI side's handle on the media worker: starts it, keeps it alive, asks it things."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from live.media.control import (
+    SDP_LIMIT,
+    Answer,
+    Answered,
+    Complete,
+    Configure,
+    Count,
+    Counted,
+    Delete,
+    Done,
+    Expel,
+    Failed,
+    MediaRefused,
+    MediaSettings,
+    Noticed,
+    Patch,
+    Patched,
+    Publish,
+    Ready,
+    Reply,
+    Request,
+    Stage,
+    StageFacts,
+    StageNotice,
+    Trickle,
+    Unframer,
+    Watch,
+    frame,
+    read_reply,
+)
+
+R = TypeVar("R", bound=Reply)
+
+#: Seconds before a dead worker's first and at most before its later successors.
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+
+#: A worker that lived so long, seconds, was healthy: the wait starts anew.
+_HEALTHY = 30.0
+
+#: Bytes that may wait for a worker that does not read; further requests are refused.
+_UNREAD_LIMIT = 8 * 1024 * 1024
+
+_READ = 65536
+
+_log = structlog.get_logger(__name__)
+
+
+class MediaLink:
+    """One media worker: started by `start`, restarted with back-off when it dies, ended by `close`.
+
+    Every asking method raises `MediaRefused`: with the worker's code, or `media_unavailable` (503) while
+    there is no worker, or `media_slow` (504) when it did not answer in time.
+
+    Args:
+        settings: told to each worker.
+        on_notice: see below.
+        secret: keys ICE passwords. A server that starts with the secret it had before can tell the peers of
+        its
+            former life at once that they must come back; without, they notice by silence, in about 10 s.
+
+    Attributes:
+        on_notice: called with the room and its notice, on the link's event loop.
+        port: the UDP port, once started.
+        restarts: how often a worker had to be replaced.
+    """
+
+    def __init__(
+        self,
+        settings: MediaSettings | None = None,
+        on_notice: Callable[[str, StageNotice], None] | None = None,
+        secret: bytes | None = None,
+    ) -> None:
+        self._secret = secret or secrets.token_bytes(32)
+        self.settings = settings or MediaSettings()
+        self.on_notice = on_notice
+        self.port = 0
+        self.restarts = 0
+        self._stages: dict[str, StageFacts] = {}
+        self._told: set[str] = set()
+        self._pending: dict[int, asyncio.Future[Reply]] = {}
+        self._ref = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._ready = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """A worker is there and listens."""
+        return self._ready.is_set()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Starts the worker and waits until it listens.
+
+        Raises:
+            MediaRefused: `port_taken` or `media_unavailable`; no worker is left behind.
+        """
+        try:
+            await self._spawn()
+        except BaseException:
+            await self._reap()
+            raise
+        self._task = asyncio.create_task(self._supervise())
+
+    async def close(self) -> None:
+        """Ends the worker, which says goodbye to its peers."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._reap()
+
+    async def publish(self, room: str, person: str, source: str, offer_sdp: str) -> Answer:
+        """Takes a WHIP offer for `camera` (with the microphone) or `screen`."""
+        _fits(offer_sdp)
+        request = Publish(self._next(), room, person, source, offer_sdp)
+        return (await self._ask(request, Answered)).answer
+
+    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None) -> Answer:
+        """Takes a WHEP offer; without one, the answer's SDP is the server's offer of the whole stage."""
+        _fits(offer_sdp or "")
+        request = Watch(self._next(), room, person, behind, offer_sdp or None)
+        return (await self._ask(request, Answered)).answer
+
+    async def answer(self, room: str, resource: str, sdp: str) -> None:
+        """Takes the client's answer to the server's offer."""
+        _fits(sdp)
+        await self._ask(Complete(self._next(), room, resource, sdp), Done)
+
+    async def patch(self, room: str, resource: str, fragment: str, etag: str | None) -> Patch:
+        """Takes a trickle fragment; `etag` is the If-Match header's value."""
+        _fits(fragment)
+        return (await self._ask(Trickle(self._next(), room, resource, fragment, etag), Patched)).patch
+
+    async def delete(self, room: str, resource: str) -> None:
+        """Ends a resource."""
+        await self._ask(Delete(self._next(), room, resource), Done)
+
+    async def expel(self, room: str, person: str) -> None:
+        """Ends everything a person has in a room; a dead worker has done so already."""
+        with contextlib.suppress(_Unavailable):
+            await self._ask(Expel(self._next(), room, person), Done)
+
+    async def stage(self, room: str, facts: StageFacts) -> None:
+        """Tells a room's stage; it is remembered and told to every later worker, unless it is empty."""
+        self._stages[room] = facts
+        if facts == StageFacts():
+            del self._stages[room]
+        with contextlib.suppress(_Unavailable):
+            await self._ask(Stage(self._next(), room, facts), Done)
+
+    async def stats(self) -> dict[str, int | float | str]:
+        """The worker's numbers and the link's `restarts`; without a worker only the latter."""
+        numbers: dict[str, int | float | str] = {"restarts": self.restarts, "ready": int(self.ready)}
+        with contextlib.suppress(MediaRefused):
+            numbers |= (await self._ask(Count(self._next()), Counted)).numbers
+        return numbers
+
+    # — asking —
+
+    def _next(self) -> int:
+        self._ref += 1
+        return self._ref
+
+    async def _ask(self, request: Request, expected: type[R]) -> R:
+        writer = self._writer
+        if writer is None or writer.transport.get_write_buffer_size() > _UNREAD_LIMIT:
+            raise _Unavailable
+        future = self._pending[request.ref] = asyncio.get_running_loop().create_future()
+        try:
+            writer.write(frame(request))
+            async with asyncio.timeout(self.settings.request_seconds):
+                reply = await future
+        except TimeoutError as error:
+            raise MediaRefused("media_slow", 504) from error
+        finally:
+            self._pending.pop(request.ref, None)
+        if isinstance(reply, Failed):
+            raise MediaRefused(reply.code, reply.status)
+        if not isinstance(reply, expected):
+            raise MediaRefused("media_confused", 502)
+        return reply
+
+    # — the process —
+
+    async def _spawn(self) -> None:
+        here, there = socket.socketpair()
+        with there:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "live.media.worker", str(there.fileno()), pass_fds=[there.fileno()]
+            )
+        reader, self._writer = await asyncio.open_unix_connection(sock=here)
+        self._reading = asyncio.create_task(self._read(reader))
+        settings = msgspec.structs.replace(self.settings, port=self.port or self.settings.port)
+        self.port = (await self._ask(Configure(self._next(), settings, self._secret), Ready)).port
+        for room, facts in self._stages.items():
+            await self._ask(Stage(self._next(), room, facts), Done)
+        self._ready.set()
+        _log.info("media_worker_ready", port=self.port, pid=self.pid)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        unframer = Unframer()
+        try:
+            while data := await reader.read(_READ):
+                for body in unframer.feed(data):
+                    self._take(read_reply(body))
+        except (ConnectionError, ValueError, msgspec.DecodeError) as error:
+            _log.warning("media_worker_lost", error=str(error))
+        self._ready.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(_Unavailable())
+
+    def _take(self, message: Reply | Noticed) -> None:
+        if isinstance(message, Noticed):
+            self._told.add(message.room)
+            self._tell(message.room, message.notice)
+            return
+        future = self._pending.get(message.ref)
+        if future is not None and not future.done():
+            future.set_result(message)
+
+    async def _supervise(self) -> None:
+        wait = _FIRST_WAIT
+        loop = asyncio.get_running_loop()
+        while True:
+            born = loop.time()
+            if self._reading is not None:
+                await asyncio.wait({self._reading})
+            await self._reap()
+            self._empty_stages()
+            if loop.time() - born > _HEALTHY:
+                wait = _FIRST_WAIT
+            while not self.ready:
+                self.restarts += 1
+                _log.warning("media_worker_restarts", wait=wait, restarts=self.restarts)
+                await asyncio.sleep(wait * (0.5 + secrets.randbelow(1000) / 1000))
+                wait = min(wait * 2, _LONGEST_WAIT)
+                try:
+                    await self._spawn()
+                except (MediaRefused, OSError) as error:
+                    _log.warning("media_worker_failed", error=str(error))
+                    await self._reap()
+
+    def _empty_stages(self) -> None:
+        """Nobody is seen any more where somebody was."""
+        rooms, self._told = self._told, set()
+        for room in rooms:
+            for behind in (False, True):
+                self._tell(room, StageNotice(behind=behind))
+
+    def _tell(self, room: str, notice: StageNotice) -> None:
+        if self.on_notice is None:
+            return
+        try:
+            self.on_notice(room, notice)
+        except Exception:  # noqa: BLE001  # the listener's mistake must not cut the worker off
+            _log.exception("media_notice_failed", room=room)
+
+    async def _reap(self) -> None:
+        writer, process = self._writer, self._process
+        self._writer = self._process = None
+        self._ready.clear()
+        if writer is not None:
+            writer.close()
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
+        if process is not None:
+            try:
+                async with asyncio.timeout(4):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+class _Unavailable(MediaRefused):
+    def __init__(self) -> None:
+        super().__init__("media_unavailable", 503)
+
+
+def _fits(text: str) -> None:
+    if len(text) > SDP_LIMIT or len(text.encode(errors="replace")) > SDP_LIMIT:
+        raise MediaRefused("sdp_too_long", 413)

@@ -1,0 +1,386 @@
+"""Offers and answers (RFC 3264, RFC 9429): what we take of an offer, and how a description is written.
+
+We are ICE-lite with one port, so every description bundles its lines, multiplexes RTCP and carries all
+candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from live.media.control import MediaRefused
+from live.media.ice import Credentials
+from live.media.sdp import Description, Line
+from live.sfu import FROM_PUBLISHERS, LOUDEST, STAGE, TO_VIEWERS, Codec, Slot
+from live.sfu.contract import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, VIDEO_CONTENT_TYPE, VIDEO_ORIENTATION
+
+#: Codecs forwarded, by kind, most preferred first.
+CODECS: Mapping[str, tuple[str, ...]] = {"audio": ("opus",), "video": ("vp8", "h264", "vp9", "av1")}
+
+#: How SDP spells them.
+_SPELLING = {"opus": "opus", "vp8": "VP8", "h264": "H264", "vp9": "VP9", "av1": "AV1"}
+
+#: Media sections a WHIP offer may want: one sound and one picture.
+_PUBLISHED = {"audio": 1, "video": 1}
+
+#: Media sections a WHEP offer may want.
+_WATCHED = {"audio": 6, "video": 7}
+
+_VIDEO_ONLY = {VIDEO_ORIENTATION, DEPENDENCY_DESCRIPTOR, VIDEO_CONTENT_TYPE}
+
+_FROM_PUBLISHER = ("nack", "nack pli", "ccm fir", "transport-cc")
+_FROM_VIEWER = ("nack", "nack pli", "ccm fir", "goog-remb")
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Our side of a transport, as a description tells it."""
+
+    credentials: Credentials
+    fingerprint: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The other side of a transport, as its description told it."""
+
+    credentials: Credentials
+    fingerprints: tuple[tuple[str, str], ...]
+    role: Literal["client", "server"]
+    """Our DTLS role towards it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """A line of the pool: the same for every viewer, so that one rewritten packet serves them all."""
+
+    mid: str
+    kind: Literal["audio", "video"]
+    ssrc: int
+    rtx_ssrc: int | None
+
+
+_VIDEO_MIDS = (*(f"v{n}" for n in range(6)), "screen")
+_AUDIO_MIDS = tuple(f"a{n}" for n in range(6))
+POOL: tuple[Pooled, ...] = (
+    *(Pooled(mid, "video", 1000 + n, 2000 + n) for n, mid in enumerate(_VIDEO_MIDS)),
+    *(Pooled(mid, "audio", 3000 + n, None) for n, mid in enumerate(_AUDIO_MIDS)),
+)
+
+_POOL_CODECS: Mapping[str, tuple[Codec, ...]] = {
+    "audio": (Codec("opus", 48000, 111, None, {"minptime": "10", "useinbandfec": "1"}),),
+    "video": (
+        Codec("vp8", 90000, 96, 97),
+        Codec(
+            "h264",
+            90000,
+            102,
+            103,
+            {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": "42e01f"},
+        ),
+        Codec("vp9", 90000, 98, 99, {"profile-id": "0"}),
+        Codec("av1", 90000, 45, 46),
+    ),
+}
+_POOL_EXTENSIONS: Mapping[str, dict[str, int]] = {
+    "audio": {uri: n for n, uri in enumerate(TO_VIEWERS, 1) if uri not in _VIDEO_ONLY},
+    "video": {uri: n for n, uri in enumerate(TO_VIEWERS, 1) if uri != AUDIO_LEVEL},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A line of an offer with what we agree to of it; without codecs it is turned down."""
+
+    line: Line
+    codecs: tuple[Codec, ...] = ()
+    extensions: Mapping[str, int] | None = None
+
+
+def candidates(addresses: Sequence[str], port: int, *, tcp: bool = False) -> tuple[str, ...]:
+    """Host candidates, the first most preferred, UDP before passive TCP (RFC 8445 §5.1.2, RFC 6544 §4.2)."""
+    count = len(addresses)
+    udp = [
+        f"{n} 1 udp {_priority(126, n)} {address} {port} typ host" for n, address in enumerate(addresses, 1)
+    ]
+    streams = [
+        f"{count + n} 1 tcp {_priority(90, n)} {address} {port} typ host tcptype passive"
+        for n, address in enumerate(addresses, 1)
+    ]
+    return (*udp, *(streams if tcp else ()))
+
+
+def _priority(kind: int, place: int) -> int:
+    return (kind << 24) | ((0x7FFF - place) << 8) | 255
+
+
+def remote_of(description: Description, lines: Sequence[Line]) -> Remote:
+    """The transport that carries the given lines, all in one bundle; there is at least one.
+
+    Raises:
+        MediaRefused: 422 `no_bundle`, `no_rtcp_mux`, `no_ice`, `no_fingerprint` or `setup_invalid`.
+    """
+    tagged = min(lines, key=lambda line: _place(description, line.mid))
+    if len(lines) > 1 and not {line.mid for line in lines} <= set(description.bundle):
+        raise MediaRefused("no_bundle", 422)
+    if not all(line.mux for line in lines):
+        raise MediaRefused("no_rtcp_mux", 422)
+    if tagged.credentials is None:
+        raise MediaRefused("no_ice", 422)
+    if not any(
+        algorithm.lower() in ("sha-256", "sha-384", "sha-512") for algorithm, _ in tagged.fingerprints
+    ):
+        raise MediaRefused("no_fingerprint", 422)
+    if tagged.setup not in ("actpass", "active", "passive"):
+        raise MediaRefused("setup_invalid", 422)
+    return Remote(
+        tagged.credentials, tagged.fingerprints, "client" if tagged.setup == "passive" else "server"
+    )
+
+
+def _place(description: Description, mid: str) -> int:
+    return description.bundle.index(mid) if mid in description.bundle else len(description.bundle)
+
+
+def take_publication(offer: Description) -> list[Taken]:
+    """Takes a WHIP offer: per line one codec, the best we forward.
+
+    Raises:
+        MediaRefused: 422 `direction` or `too_many_lines`, 406 `no_codec`.
+    """
+    return _take(offer, "sendonly", _PUBLISHED, FROM_PUBLISHERS, one=True)
+
+
+def take_watch(offer: Description) -> list[Taken]:
+    """Takes a WHEP offer: per line every codec we forward. Raises as `take_publication` does."""
+    return _take(offer, "recvonly", _WATCHED, TO_VIEWERS, one=False)
+
+
+def _take(
+    offer: Description, direction: str, limits: Mapping[str, int], uris: Sequence[str], *, one: bool
+) -> list[Taken]:
+    wanted = [line for line in offer.lines if line.usable and line.direction != "inactive"]
+    if any(line.direction != direction for line in wanted):
+        raise MediaRefused("direction", 422)
+    if any(sum(line.kind == kind for line in wanted) > limit for kind, limit in limits.items()):
+        raise MediaRefused("too_many_lines", 422)
+    taken = []
+    for line in offer.lines:
+        codecs = _known(line) if line in wanted else ()
+        extensions = {uri: line.extensions[uri] for uri in uris if uri in line.extensions}
+        taken.append(Taken(line, codecs[:1] if one else codecs, extensions))
+    if not any(t.codecs for t in taken):
+        raise MediaRefused("no_codec", 406)
+    return taken
+
+
+def _known(line: Line) -> tuple[Codec, ...]:
+    order = CODECS[line.kind]
+    fit = [codec for codec in line.codecs if codec.name in order and codec.fmtp.get("profile-id", "0") == "0"]
+    return tuple(sorted(fit, key=lambda codec: (order.index(codec.name), *_h264_rank(codec))))
+
+
+def _h264_rank(codec: Codec) -> tuple[bool, bool]:
+    plain = codec.fmtp.get("profile-level-id", "42e01f").lower().startswith(("42e0", "4200"))
+    return codec.fmtp.get("packetization-mode", "0") != "1", not plain
+
+
+def slots_for(offer: Description, taken: Sequence[Taken]) -> tuple[Slot, ...]:
+    """What a foreign viewer's lines show: one of a kind follows the stage, several have a seat each."""
+    slots = []
+    for kind, single, seats in (("video", STAGE, _VIDEO_MIDS), ("audio", LOUDEST, _AUDIO_MIDS)):
+        lines = [t for t in taken if t.codecs and t.line.kind == kind]
+        pooled = [p for p in POOL if p.kind == kind]
+        for place, follows, t in zip(pooled, [single] if len(lines) == 1 else seats, lines, strict=False):
+            slots.append(_slot(place, t.line.mid, follows, t.codecs, t.extensions or {}, mixed=offer.mixed))
+    return tuple(slots)
+
+
+def _slot(
+    place: Pooled,
+    mid: str,
+    follows: str,
+    codecs: tuple[Codec, ...],
+    extensions: Mapping[str, int],
+    *,
+    mixed: bool,
+) -> Slot:
+    repaired = any(codec.rtx_pt is not None for codec in codecs)
+    return Slot(
+        mid=mid,
+        kind=place.kind,
+        ssrc=place.ssrc,
+        rtx_ssrc=place.rtx_ssrc if repaired else None,
+        codecs=codecs,
+        extensions=dict(extensions),
+        follows=follows,
+        two_byte=mixed,
+    )
+
+
+def take_answer(answer: Description) -> tuple[Slot, ...]:
+    """Takes the client's answer to the pool.
+
+    Raises:
+        MediaRefused: 422 `answer_mismatch` when its lines are not the offer's, 406 `no_codec` when it wants
+        none.
+    """
+    if [line.mid for line in answer.lines] != [p.mid for p in POOL]:
+        raise MediaRefused("answer_mismatch", 422)
+    slots = []
+    for place, line in zip(POOL, answer.lines, strict=True):
+        if line.kind != place.kind:
+            raise MediaRefused("answer_mismatch", 422)
+        ours = {codec.pt: codec for codec in _POOL_CODECS[place.kind]}
+        agreed = tuple(
+            Codec(c.name, c.clock, c.pt, c.rtx_pt, ours[c.pt].fmtp)
+            for c in line.codecs
+            if c.pt in ours and ours[c.pt].name == c.name
+        )
+        extensions = {u: n for u, n in line.extensions.items() if _POOL_EXTENSIONS[place.kind].get(u) == n}
+        if line.usable and line.direction == "recvonly" and agreed:
+            slots.append(_slot(place, place.mid, place.mid, agreed, extensions, mixed=answer.mixed))
+    if not slots:
+        raise MediaRefused("no_codec", 406)
+    return tuple(slots)
+
+
+def write_publication_answer(offer: Description, taken: Sequence[Taken], local: Local) -> str:
+    """The answer to a WHIP offer."""
+    sections = []
+    for t in taken:
+        rids = t.line.rids
+        more = [f"a=rid:{rid} recv" for rid in rids]
+        if rids:
+            more.append("a=simulcast:recv " + ";".join(rids))
+        sections.append(_answered(t, "recvonly", _FROM_PUBLISHER, more, local))
+    return _write(offer.mixed, [t.line.mid for t in taken if t.codecs], sections)
+
+
+def write_watch_answer(
+    offer: Description, taken: Sequence[Taken], slots: Sequence[Slot], local: Local
+) -> str:
+    """The answer to a WHEP offer."""
+    by_mid = {slot.mid: slot for slot in slots}
+    sections = [
+        _answered(
+            t,
+            "sendonly",
+            _FROM_VIEWER,
+            _streams(s.mid, s.ssrc, s.rtx_ssrc) if (s := by_mid.get(t.line.mid)) else [],
+            local,
+        )
+        for t in taken
+    ]
+    return _write(offer.mixed, [t.line.mid for t in taken if t.codecs], sections)
+
+
+def write_pool_offer(local: Local) -> str:
+    """The server's own offer: every seat of the stage."""
+    sections = [
+        _section(
+            Shape(p.kind, "UDP/TLS/RTP/SAVPF", p.mid, "sendonly", "actpass", _FROM_VIEWER),
+            _POOL_CODECS[p.kind],
+            _POOL_EXTENSIONS[p.kind],
+            _streams(p.mid, p.ssrc, p.rtx_ssrc),
+            local,
+        )
+        for p in POOL
+    ]
+    return _write(True, [p.mid for p in POOL], sections)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The head of a media section."""
+
+    kind: str
+    protocol: str
+    mid: str
+    direction: str
+    setup: str
+    feedback: Sequence[str]
+
+
+def _streams(mid: str, ssrc: int, rtx_ssrc: int | None) -> list[str]:
+    lines = [f"a=msid:{mid} {mid}", f"a=ssrc:{ssrc} cname:madoi"]
+    if rtx_ssrc is not None:
+        lines += [f"a=ssrc:{rtx_ssrc} cname:madoi", f"a=ssrc-group:FID {ssrc} {rtx_ssrc}"]
+    return lines
+
+
+def _answered(
+    taken: Taken, direction: str, feedback: Sequence[str], more: Sequence[str], local: Local
+) -> list[str]:
+    line = taken.line
+    if not taken.codecs:
+        head = f"m={line.kind} 0 {line.protocol} {line.formats}"
+        return [head, "c=IN IP4 0.0.0.0", "a=inactive", f"a=mid:{line.mid}"]
+    setup = "active" if line.setup == "passive" else "passive"
+    shape = Shape(line.kind, line.protocol, line.mid, direction, setup, feedback)
+    return _section(shape, taken.codecs, taken.extensions or {}, more, local)
+
+
+def _section(
+    shape: Shape,
+    codecs: Sequence[Codec],
+    extensions: Mapping[str, int],
+    more: Sequence[str],
+    local: Local,
+) -> list[str]:
+    formats = [str(pt) for c in codecs for pt in (c.pt, c.rtx_pt) if pt is not None]
+    return [
+        f"m={shape.kind} 9 {shape.protocol} {' '.join(formats)}",
+        "c=IN IP4 0.0.0.0",
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        *(f"a=candidate:{candidate}" for candidate in local.candidates),
+        "a=end-of-candidates",
+        f"a=ice-ufrag:{local.credentials.ufrag}",
+        f"a=ice-pwd:{local.credentials.pwd}",
+        f"a=fingerprint:{local.fingerprint}",
+        f"a=setup:{shape.setup}",
+        f"a=mid:{shape.mid}",
+        *(f"a=extmap:{number} {uri}" for uri, number in extensions.items()),
+        f"a={shape.direction}",
+        "a=rtcp-mux",
+        "a=rtcp-rsize",
+        *(text for codec in codecs for text in _codec(codec, shape)),
+        *more,
+    ]
+
+
+def _codec(codec: Codec, shape: Shape) -> list[str]:
+    channels = "/2" if codec.name == "opus" else ""
+    lines = [f"a=rtpmap:{codec.pt} {_SPELLING[codec.name]}/{codec.clock}{channels}"]
+    wanted = [f for f in shape.feedback if shape.kind == "video" or f == "transport-cc"]
+    lines += [f"a=rtcp-fb:{codec.pt} {what}" for what in wanted]
+    fmtp = dict(codec.fmtp) | ({"useinbandfec": "1"} if codec.name == "opus" else {})
+    if fmtp:
+        lines.append(f"a=fmtp:{codec.pt} " + ";".join(f"{k}={v}" if v else k for k, v in fmtp.items()))
+    if codec.rtx_pt is not None:
+        lines += [f"a=rtpmap:{codec.rtx_pt} rtx/{codec.clock}", f"a=fmtp:{codec.rtx_pt} apt={codec.pt}"]
+    return lines
+
+
+def _write(mixed: bool, mids: Sequence[str], sections: Sequence[Sequence[str]]) -> str:
+    bundle = "a=group:BUNDLE " + " ".join(mids)
+    lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite", bundle]
+    if mixed:
+        lines.append("a=extmap-allow-mixed")
+    lines.append("a=msid-semantic: WMS *")
+    return "\r\n".join([*lines, *(line for section in sections for line in section), ""])
+
+
+def write_fragment(local: Local, mid: str) -> str:
+    """The server's fragment after an ICE restart (RFC 9725 §4.3.3)."""
+    lines = [
+        "a=ice-lite",
+        f"a=ice-ufrag:{local.credentials.ufrag}",
+        f"a=ice-pwd:{local.credentials.pwd}",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0",
+        f"a=mid:{mid}",
+        *(f"a=candidate:{candidate}" for candidate in local.candidates),
+        "a=end-of-candidates",
+    ]
+    return "\r\n".join([*lines, ""])

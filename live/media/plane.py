@@ -1,0 +1,377 @@
+"""The whole media plane of one worker: one port, all rooms, and who a datagram is from."""
+
+import asyncio
+import secrets
+import time
+from typing import Literal, cast
+
+from live.media.control import Answer, MediaRefused, MediaSettings, Patch, StageFacts
+from live.media.dtls import Certificate
+from live.media.fanout import fanout_body
+from live.media.ice import Address, Passwords, StunError, farewell, is_stun, read_request
+from live.media.negotiation import (
+    Local,
+    Taken,
+    candidates,
+    remote_of,
+    slots_for,
+    take_answer,
+    take_publication,
+    take_watch,
+    write_fragment,
+    write_pool_offer,
+    write_publication_answer,
+    write_watch_answer,
+)
+from live.media.peer import Peer
+from live.media.room import MediaRoom, Notify
+from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
+from live.media.srtp import SrtpError
+from live.media.udp import Port, advertised
+from live.sfu import PublicationSpec, Source
+from live.sfu.contract import MID
+
+#: A server-made offer is answered within so long or forgotten, seconds.
+_ANSWER_SECONDS = 30.0
+
+#: How often silent peers are looked for, seconds.
+_TICK = 1.0
+
+#: An address is not given to another peer while its holder was heard so recently, seconds.
+_HELD = 5.0
+
+
+class Plane:
+    """Takes requests about peers, and datagrams; must be used on one event loop.
+
+    Args:
+        settings: see `MediaSettings`.
+        notify: told each room's notices.
+        secret: keys our ICE passwords; the same after a restart, so that former peers can be told.
+
+    Raises:
+        MediaRefused: `fanout_not_built`: the settings insist on a body that is not there.
+    """
+
+    def __init__(self, settings: MediaSettings, notify: Notify, secret: bytes) -> None:
+        self._passwords = Passwords(secret)
+        self._settings = settings
+        self._notify = notify
+        self._certificate = Certificate()
+        self._rooms: dict[str, MediaRoom] = {}
+        self._peers: dict[str, Peer] = {}
+        self._by_ufrag: dict[str, Peer] = {}
+        self._by_address: dict[Address, Peer] = {}
+        self._dirty: set[MediaRoom] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._tick: asyncio.TimerHandle | None = None
+        self._strange = 0
+        self._port = Port(self._receive, self._pause)
+        self._fanout = fanout_body(settings.fanout, self._port)
+        self._candidates: tuple[str, ...] = ()
+
+    def open(self) -> int:
+        """Binds the port and gives its number; raises `OSError` when it cannot."""
+        settings = self._settings
+        self._port.open(settings.host, settings.port)
+        addresses = advertised(settings.host, settings.public_addresses)
+        self._candidates = candidates(addresses, self._port.number, tcp=self._port.takes_tcp)
+        self._tick = asyncio.get_running_loop().call_later(_TICK, self._look)
+        return self._port.number
+
+    # — requests —
+
+    def publish(self, room: str, person: str, source: str, sdp: str) -> Answer:
+        """Takes a WHIP offer (RFC 9725); raises `MediaRefused`."""
+        if source not in ("camera", "screen"):
+            raise MediaRefused("source_invalid", 422)
+        offer = _described(sdp)
+        taken = take_publication(offer)
+        accepted = [t for t in taken if t.codecs]
+        remote = remote_of(offer, [t.line for t in accepted])
+        peer = self._admit(room, person, source=cast("Literal['camera', 'screen']", source), behind=False)
+        peer.mid = accepted[0].line.mid
+        peer.publications = tuple(_publication(peer, t) for t in accepted)
+        peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
+        return Answer(peer.resource, write_publication_answer(offer, taken, self._local(peer)), peer.etag)
+
+    def watch(self, room: str, person: str, behind: bool, sdp: str | None) -> Answer:
+        """Takes a WHEP offer, or makes one of the whole stage; raises `MediaRefused`."""
+        if not sdp:
+            peer = self._admit(room, person, source="", behind=behind)
+            peer.mid = "v0"
+            return Answer(peer.resource, write_pool_offer(self._local(peer)), peer.etag)
+        offer = _described(sdp)
+        taken = take_watch(offer)
+        accepted = [t.line for t in taken if t.codecs]
+        remote = remote_of(offer, accepted)
+        peer = self._admit(room, person, source="", behind=behind)
+        peer.mid = accepted[0].mid
+        peer.slots = slots_for(offer, taken)
+        peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
+        sdp = write_watch_answer(offer, taken, peer.slots, self._local(peer))
+        return Answer(peer.resource, sdp, peer.etag)
+
+    def complete(self, room: str, resource: str, sdp: str) -> None:
+        """Takes the client's answer to our offer; raises `MediaRefused`."""
+        peer = self._find(room, resource)
+        if peer.publishes or peer.remote is not None:
+            raise MediaRefused("not_offered", 409)
+        answer = _described(sdp)
+        slots = take_answer(answer)
+        wanted = {slot.mid for slot in slots}
+        remote = remote_of(answer, [line for line in answer.lines if line.mid in wanted])
+        peer.slots = slots
+        peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
+
+    def trickle(self, room: str, resource: str, fragment: str, etag: str | None) -> Patch:
+        """Takes a fragment; new credentials restart ICE (RFC 9725 §4.3); raises `MediaRefused`."""
+        peer = self._find(room, resource)
+        if etag is None:
+            raise MediaRefused("etag_required", 428)
+        try:
+            read = read_fragment(fragment)
+        except SdpError as error:
+            raise MediaRefused("sdpfrag_invalid", 400) from error
+        fresh = read.credentials
+        restarts = fresh is not None and (peer.remote is None or fresh != peer.remote.credentials)
+        if etag.strip().removeprefix("W/").strip('"') not in ("*", peer.local.ufrag):
+            raise MediaRefused("etag_mismatch", 412)
+        if not restarts or fresh is None or peer.remote is None:
+            return Patch(None, peer.etag)
+        for ufrag in peer.ufrags():
+            self._by_ufrag.pop(ufrag, None)
+        peer.restart(fresh, self._passwords.fresh())
+        for ufrag in peer.ufrags():
+            self._by_ufrag[ufrag] = peer
+        return Patch(write_fragment(self._local(peer), peer.mid), peer.etag)
+
+    def delete(self, room: str, resource: str) -> None:
+        """Ends a resource on its owner's wish; raises `MediaRefused`."""
+        self._end(self._find(room, resource), on_purpose=True)
+        self._pause()
+
+    def stage(self, room: str, facts: StageFacts) -> None:
+        """Takes a room's stage, whole."""
+        hall = self._room(room)
+        for peer in hall.set_stage(facts):
+            self._end(peer, on_purpose=True)
+        self._dirty.add(hall)
+        self._pause()
+
+    def expel(self, room: str, person: str) -> None:
+        """Ends everything a person has in a room."""
+        hall = self._rooms.get(room)
+        for peer in list(hall.peers.values()) if hall else []:
+            if peer.person == person:
+                self._end(peer, on_purpose=True)
+        self._pause()
+
+    def numbers(self) -> dict[str, int | float | str]:
+        """Counters since the start and gauges of now."""
+        totals: dict[str, int | float | str] = {
+            "port": self._port.number,
+            "fanout": self._fanout.name,
+            "fanout_native": int(self._fanout.name == "native"),
+            "rooms": len(self._rooms),
+            "peers": len(self._peers),
+            "publishers": sum(p.publishes for p in self._peers.values()),
+            "connected": sum(p.srtp is not None for p in self._peers.values()),
+            "forwarded": sum(room.forwarded for room in self._rooms.values()),
+            "strange": self._strange,
+            "tcp_connections": len(self._port.streams.connections),
+            **{f"datagrams_{name}": value for name, value in self._port.counts.items()},
+        }
+        for room in self._rooms.values():
+            for name, value in room.router.stats().items():
+                key = f"router_{name}"
+                totals[key] = value + cast("int", totals.get(key, 0))
+        return totals
+
+    # — peers —
+
+    def _room(self, name: str) -> MediaRoom:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = MediaRoom(name, self._fanout, self._notify)
+        return room
+
+    def _admit(
+        self, room: str, person: str, *, source: Literal["camera", "screen", ""], behind: bool
+    ) -> Peer:
+        hall = self._room(room)
+        if len(self._peers) >= self._settings.peers:
+            raise MediaRefused("media_full", 503)
+        self._make_room(hall, person)
+        resource = secrets.token_urlsafe(12)
+        peer = Peer(
+            resource,
+            room,
+            person,
+            self._passwords.fresh(),
+            source=source,
+            behind=behind,
+            now=time.monotonic(),
+        )
+        peer.open(self._certificate, self._port.send, self._gone)
+        hall.peers[resource] = self._peers[resource] = self._by_ufrag[peer.local.ufrag] = peer
+        return peer
+
+    def _make_room(self, hall: MediaRoom, person: str) -> None:
+        """A person at the limit gives up a peer that is no longer heard, as after reloads, or is refused."""
+        theirs = [p for p in hall.peers.values() if p.person == person]
+        if len(theirs) < self._settings.peers_per_person:
+            return
+        now = time.monotonic()
+        silent = [p for p in theirs if p.paths.heard_at is not None and now - p.paths.heard_at > _HELD]
+        if not silent:
+            raise MediaRefused("too_many_peers", 429)
+        self._end(min(silent, key=lambda p: p.paths.heard_at or 0.0), on_purpose=False)
+
+    def _find(self, room: str, resource: str) -> Peer:
+        peer = self._peers.get(resource)
+        if peer is None or peer.room != room:
+            raise MediaRefused("unknown_resource", 404)
+        return peer
+
+    def _local(self, peer: Peer) -> Local:
+        return Local(peer.local, self._certificate.fingerprint, self._candidates)
+
+    def _connected(self, peer: Peer) -> None:
+        if peer.resource not in self._peers:
+            return
+        room = self._room(peer.room)
+        for replaced in room.connected(peer):
+            self._end(replaced, on_purpose=False)
+        self._dirty.add(room)
+        self._pause()
+
+    def _gone(self, peer: Peer) -> None:
+        self._end(peer, on_purpose=False)
+        self._pause()
+
+    def _end(self, peer: Peer, *, on_purpose: bool) -> None:
+        if self._peers.pop(peer.resource, None) is None:
+            return
+        for ufrag in peer.ufrags():
+            self._by_ufrag.pop(ufrag, None)
+        for address in peer.paths.addresses():
+            if self._by_address.get(address) is peer:
+                del self._by_address[address]
+        room = self._room(peer.room)
+        room.leave(peer, on_purpose=on_purpose)
+        self._dirty.add(room)
+        task = asyncio.get_running_loop().create_task(peer.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # — datagrams and time —
+
+    def _receive(self, datagram: bytes, address: Address) -> None:
+        first = datagram[0]
+        peer = self._by_address.get(address)
+        if 128 <= first < 192 and peer is not None:  # noqa: PLR2004  # RFC 7983's range of RTP
+            self._receive_media(peer, datagram)
+        elif 20 <= first < 64 and peer is not None:  # noqa: PLR2004  # RFC 7983's range of DTLS
+            peer.take_dtls(datagram)
+        elif is_stun(datagram):
+            self._receive_check(datagram, address)
+        else:
+            self._strange += 1
+
+    def _receive_media(self, peer: Peer, datagram: bytes) -> None:
+        srtp = peer.srtp
+        if srtp is None or len(datagram) < 8:  # noqa: PLR2004  # the shortest RTCP
+            return
+        room = self._rooms[peer.room]
+        try:
+            if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
+                room.router.receive_rtcp(peer, bytes(srtp.unprotect_rtcp(datagram)), time.monotonic())
+            elif peer.publishes:
+                room.router.receive_rtp(peer, bytes(srtp.unprotect(datagram)), time.monotonic())
+        except SrtpError:
+            self._strange += 1
+        else:
+            self._dirty.add(room)
+
+    def _receive_check(self, datagram: bytes, address: Address) -> None:
+        now = time.monotonic()
+        try:
+            message, ufrag = read_request(datagram)
+            peer = self._by_ufrag.get(ufrag)
+            holder = self._by_address.get(address)
+            if peer is None:
+                self._port.send(farewell(message, self._passwords.of(ufrag)), address)
+                return
+            if holder not in (None, peer) and _holds(holder, now):
+                self._strange += 1
+                return
+            proven, forgotten = peer.take_check(message, ufrag, address, now)
+        except StunError:
+            self._strange += 1
+            return
+        if proven:
+            self._by_address[address] = peer
+        if forgotten is not None and self._by_address.get(forgotten) is peer:
+            del self._by_address[forgotten]
+
+    def _pause(self) -> None:
+        while self._dirty:
+            self._dirty.pop().flush()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for peer in list(self._peers.values()):
+            waited = peer.remote is None and now - peer.made_at > _ANSWER_SECONDS
+            heard = peer.paths.heard_at
+            silent = heard is not None and now - heard > self._settings.consent_seconds
+            if waited or (peer.srtp is not None and silent):
+                self._end(peer, on_purpose=False)
+        self._pause()
+        for name in [name for name, room in self._rooms.items() if room.idle]:
+            self._rooms.pop(name).close()
+        self._tick = asyncio.get_running_loop().call_later(_TICK, self._look)
+
+    async def close(self) -> None:
+        """Says goodbye to everybody and frees the port."""
+        if self._tick is not None:
+            self._tick.cancel()
+        for peer in list(self._peers.values()):
+            self._end(peer, on_purpose=False)
+        for room in self._rooms.values():
+            room.close()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=2)
+        self._port.close()
+
+
+def _described(sdp: str) -> Description:
+    try:
+        return read_description(sdp)
+    except SdpError as error:
+        raise MediaRefused("sdp_invalid", 400) from error
+
+
+def _holds(peer: Peer | None, now: float) -> bool:
+    if peer is None or peer.srtp is None or peer.paths.heard_at is None:
+        return False
+    return now - peer.paths.heard_at < _HELD
+
+
+def _publication(peer: Peer, taken: Taken) -> PublicationSpec:
+    line = taken.line
+    source: Source = "screen"
+    if peer.source == "camera":
+        source = "camera" if line.kind == "video" else "microphone"
+    extensions = dict(taken.extensions or {})
+    return PublicationSpec(
+        id=f"{peer.resource}/{line.mid}",
+        owner=peer.person,
+        source=source,
+        kind=cast("Literal['audio', 'video']", line.kind),
+        codecs={codec.pt: codec for codec in taken.codecs},
+        encodings=line.encodings if not line.rids else (),
+        mid=line.mid if MID in extensions else None,
+        rids=by_quality(line.rids),
+        extensions=extensions,
+    )

@@ -1,0 +1,160 @@
+"""The one seam to pylibsrtp: protecting and opening RTP and RTCP (RFC 3711, RFC 7714).
+
+pylibsrtp's own methods allocate and copy for each packet. Here one buffer of the process serves every
+session, and libsrtp is called on it in place; that uses pylibsrtp's private names `_binding` and `_srtp`,
+which `tests/media/test_srtp.py` watches.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from pylibsrtp import Error, Policy, Session
+from pylibsrtp._binding import ffi, lib
+
+#: The largest datagram the media plane sends or takes, bytes.
+DATAGRAM_LIMIT = 2048
+
+#: Shorter than any RTCP header with its sender, bytes.
+_SHORTEST = 8
+
+#: What protection adds at most: a 16-byte tag and the four-byte SRTCP index.
+_TRAILER = 16 + 4
+
+#: Bytes that a run of sealed packets may have: what one UDP send takes.
+RUN_LIMIT = 60_000
+
+_room = ffi.new("char[]", RUN_LIMIT + DATAGRAM_LIMIT + 256)
+_length = ffi.new("int *")
+_buffer = memoryview(ffi.buffer(_room))
+
+
+class SrtpError(Exception):
+    """A packet is forged, replayed, too long or too short; it must be dropped."""
+
+
+class SrtpKeys(NamedTuple):
+    """What a DTLS handshake exported: a profile and both master keys with their salts (RFC 5764)."""
+
+    profile: int
+    receive: bytes
+    send: bytes
+
+    @property
+    def tag_length(self) -> int:
+        """Bytes that protection adds to an RTP packet."""
+        return 10 if self.profile == Policy.SRTP_PROFILE_AES128_CM_SHA1_80 else 16
+
+
+class SessionKey(NamedTuple):
+    """What RTP is sealed with: derived from a master key and its salt."""
+
+    key: bytes
+    salt: bytes
+
+
+def gcm_session_key(keys: SrtpKeys) -> SessionKey | None:
+    """The key that our RTP is sealed with under AEAD_AES_128_GCM; None under another profile.
+
+    RFC 7714 §11 takes the derivation of RFC 3711 §4.3 (AES in counter mode over a label), with a salt of 96
+    bits that zeros fill up to 112.
+    """
+    if keys.profile != Policy.SRTP_PROFILE_AEAD_AES_128_GCM:
+        return None
+    master, salt = keys.send[:16], int.from_bytes(keys.send[16:28]) << 16
+
+    def derive(label: int, length: int) -> bytes:
+        start = (label << 48 ^ salt) << 16
+        stream = Cipher(algorithms.AES(master), modes.CTR(start.to_bytes(16))).encryptor()
+        return stream.update(bytes(length))
+
+    return SessionKey(derive(0, 16), derive(2, 12))
+
+
+def _session(keys: SrtpKeys, *, outbound: bool) -> Session:
+    policy = Policy(
+        key=keys.send if outbound else keys.receive,
+        ssrc_type=Policy.SSRC_ANY_OUTBOUND if outbound else Policy.SSRC_ANY_INBOUND,
+        srtp_profile=keys.profile,
+    )
+    policy.allow_repeat_tx = True
+    policy.window_size = 1024
+    return Session(policy)
+
+
+def _call(function: Any, session: Any, packet: bytes | bytearray | memoryview, room: int) -> memoryview:  # noqa: ANN401  # cffi functions and objects have no types
+    size = len(packet)
+    if not _SHORTEST <= size <= room:
+        raise SrtpError("the packet's length is impossible")
+    _buffer[:size] = packet
+    _length[0] = size
+    if function(session, _room, _length):
+        raise SrtpError("libsrtp refused the packet")
+    return _buffer[: _length[0]]
+
+
+class Srtp:
+    """Both directions of one DTLS association.
+
+    Every method gives a view of a buffer that the next call of any `Srtp` overwrites: send it or copy it at
+    once. Every method raises `SrtpError`.
+
+    Attributes:
+        tag_length: bytes that protection adds to an RTP packet.
+        session_key: what our RTP is sealed with, where `gcm_session_key` knows it.
+        sealer: the native fan-out's own state. A peer's RTP is sealed by it or by `seal`, never by both, as
+            each counts the roll-overs of the sequence numbers.
+    """
+
+    def __init__(self, keys: SrtpKeys) -> None:
+        self._outbound = _session(keys, outbound=True)
+        self._inbound = _session(keys, outbound=False)
+        self._send = self._outbound._srtp[0]  # noqa: SLF001  # the seam
+        self._receive = self._inbound._srtp[0]  # noqa: SLF001  # the seam
+        self.tag_length = keys.tag_length
+        self.session_key = gcm_session_key(keys)
+        self.sealer: object | None = None
+
+    def protect(self, packet: bytes | bytearray | memoryview) -> memoryview:
+        """Encrypts and signs an RTP packet."""
+        return _call(lib.srtp_protect, self._send, packet, DATAGRAM_LIMIT - _TRAILER)
+
+    def seal(self, header: bytes, body: bytes) -> memoryview:
+        """Encrypts and signs the RTP packet `header + body` without joining them first."""
+        return _buffer[: self._seal_at(0, header, body)]
+
+    def seal_run(self, packets: Sequence[tuple[bytes, bytes]]) -> memoryview:
+        """Seals packets one right behind the other, as UDP segmentation wants them; they fit `RUN_LIMIT`."""
+        end = 0
+        for header, body in packets:
+            end += self._seal_at(end, header, body)
+        return _buffer[:end]
+
+    def _seal_at(self, offset: int, header: bytes, body: bytes) -> int:
+        middle = offset + len(header)
+        end = middle + len(body)
+        size = end - offset
+        if not _SHORTEST <= size <= DATAGRAM_LIMIT - _TRAILER:
+            raise SrtpError("the packet's length is impossible")
+        _buffer[offset:middle] = header
+        _buffer[middle:end] = body
+        _length[0] = size
+        if lib.srtp_protect(self._send, _room + offset, _length):
+            raise SrtpError("libsrtp refused the packet")
+        sealed: int = _length[0]
+        return sealed
+
+    def protect_rtcp(self, packet: bytes | bytearray | memoryview) -> memoryview:
+        """Encrypts and signs a compound RTCP packet."""
+        return _call(lib.srtp_protect_rtcp, self._send, packet, DATAGRAM_LIMIT - _TRAILER)
+
+    def unprotect(self, packet: bytes | bytearray | memoryview) -> memoryview:
+        """Verifies and decrypts an RTP packet."""
+        return _call(lib.srtp_unprotect, self._receive, packet, DATAGRAM_LIMIT)
+
+    def unprotect_rtcp(self, packet: bytes | bytearray | memoryview) -> memoryview:
+        """Verifies and decrypts a compound RTCP packet."""
+        return _call(lib.srtp_unprotect_rtcp, self._receive, packet, DATAGRAM_LIMIT)
+
+
+__all__ = ["DATAGRAM_LIMIT", "RUN_LIMIT", "Error", "Srtp", "SrtpError", "SrtpKeys"]

@@ -1,0 +1,241 @@
+"""The one UDP port for everybody, read until it is empty and written without waiting.
+
+IPv4 always, and IPv6 on the same port where the machine has it. What the kernel does not take at once waits
+in a queue of `QUEUE_LIMIT` bytes; when that is full, the newest datagrams are dropped, as a full network
+would.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from aioice.ice import get_host_addresses
+
+from live.media.ice import Address
+from live.media.srtp import DATAGRAM_LIMIT
+from live.media.tcp import Streams
+
+#: Datagrams read before others get their turn.
+BATCH = 256
+
+#: Bytes that wait for the kernel.
+QUEUE_LIMIT = 4 * 1024 * 1024
+
+_KERNEL_BUFFER = 8 * 1024 * 1024
+
+#: Linux's names, which the socket module lacks (linux/udp.h).
+_SOL_UDP, _UDP_SEGMENT = 17, 103
+_SIZE = struct.Struct("H")
+
+Receive = Callable[[bytes, Address], None]
+
+
+class Port:
+    """The socket, or two of them when the machine speaks IPv6.
+
+    Args:
+        receive: called for each datagram, in order.
+        pause: called after each batch of datagrams: the time to send what they caused.
+
+    Attributes:
+        number: the UDP port that is bound.
+        streams: the same over TCP.
+        takes_tcp: the port's number was free for TCP too.
+        segments: runs of equal datagrams go by one call; turned off when the kernel refuses.
+        counts: datagrams `received`, `sent`, `queued`, `dropped` (queue full) and `unsendable` (network
+        errors).
+    """
+
+    def __init__(self, receive: Receive, pause: Callable[[], None]) -> None:
+        self.number = 0
+        self.counts = dict.fromkeys(("received", "sent", "queued", "dropped", "unsendable"), 0)
+        self.segments = False
+        self._receive = receive
+        self._pause = pause
+        self._four: socket.socket | None = None
+        self._six: socket.socket | None = None
+        self.streams = Streams(receive, pause)
+        self.takes_tcp = False
+        self._queue: deque[tuple[bytes, Address]] = deque()
+        self._queued = 0
+        self._buffer = bytearray(DATAGRAM_LIMIT)
+        self._view = memoryview(self._buffer)
+
+    def open(self, host: str, port: int) -> None:
+        """Binds and begins to read; raises `OSError` when the port is taken or the host is not ours."""
+        if ":" not in host:
+            self._four = _bound(socket.AF_INET, host or "0.0.0.0", port)  # noqa: S104  # every address by default
+            port = self._four.getsockname()[1]
+        if not host or ":" in host:
+            with contextlib.suppress(OSError) if not host else contextlib.nullcontext():
+                self._six = _bound(socket.AF_INET6, host or "::", port)
+                port = self._six.getsockname()[1]
+        self.number = port
+        with contextlib.suppress(OSError):
+            self.streams.open(host, port)
+            self.takes_tcp = True
+        self.segments = all(_segments(sock) for sock in self._sockets())
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets():
+            loop.add_reader(sock.fileno(), self._readable, sock)
+
+    def _sockets(self) -> list[socket.socket]:
+        return [sock for sock in (self._four, self._six) if sock is not None]
+
+    def _readable(self, sock: socket.socket) -> None:
+        counts, view, receive = self.counts, self._view, self._receive
+        for _ in range(BATCH):
+            try:
+                size, address = sock.recvfrom_into(self._buffer)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                counts["unsendable"] += 1
+                continue
+            counts["received"] += 1
+            if size:
+                receive(bytes(view[:size]), address)
+        self._pause()
+
+    def send(self, datagram: bytes | memoryview, address: Address) -> None:
+        """Sends now if the kernel takes it, else as soon as it does."""
+        sock = self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
+        if len(address) == 3:  # noqa: PLR2004  # TCP's
+            self.counts["sent" if self.streams.send(datagram, address) else "dropped"] += 1
+            return
+        if sock is None:
+            self.counts["unsendable"] += 1
+            return
+        if self._queue:
+            self._wait(bytes(datagram), address)
+            return
+        try:
+            sock.sendto(datagram, address)
+        except BlockingIOError:
+            self._wait(bytes(datagram), address)
+        except OSError:
+            self.counts["unsendable"] += 1
+        else:
+            self.counts["sent"] += 1
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """The sockets for IPv4 and IPv6; -1 for one that is not there."""
+        four, six = self._four, self._six
+        return (four.fileno() if four else -1, six.fileno() if six else -1)
+
+    @property
+    def waits(self) -> bool:
+        """Datagrams wait for the kernel: later ones must queue behind them."""
+        return bool(self._queue)
+
+    @property
+    def room(self) -> int:
+        """Bytes that may wait besides those that do."""
+        return QUEUE_LIMIT - self._queued
+
+    def send_segments(self, datagrams: memoryview, size: int, address: Address) -> None:
+        """Sends datagrams that lie one behind the other, each of `size` bytes, the last perhaps shorter.
+
+        One call to the kernel for all of them (UDP generic segmentation offload, Linux); where the kernel or
+        the network card cannot, one for each.
+        """
+        sock = self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
+        plain = not self.segments or self._queue or len(address) == 3  # noqa: PLR2004  # TCP's
+        if not plain and sock is not None and len(datagrams) > size:
+            try:
+                sock.sendmsg([datagrams], [(_SOL_UDP, _UDP_SEGMENT, _SIZE.pack(size))], 0, address)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self.segments = error.errno != errno.EIO  # no checksum offload: it will never work here
+            else:
+                self.counts["sent"] += -(-len(datagrams) // size)
+                return
+        for start in range(0, len(datagrams), size):
+            self.send(datagrams[start : start + size], address)
+
+    def _wait(self, datagram: bytes, address: Address) -> None:
+        if self._queued + len(datagram) > QUEUE_LIMIT:
+            self.counts["dropped"] += 1
+            return
+        if not self._queue:
+            loop = asyncio.get_running_loop()
+            for sock in self._sockets():
+                loop.add_writer(sock.fileno(), self._writable)
+        self._queue.append((datagram, address))
+        self._queued += len(datagram)
+        self.counts["queued"] += 1
+
+    def _writable(self) -> None:
+        queue = self._queue
+        while queue:
+            datagram, address = queue[0]
+            sock = self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
+            try:
+                if sock is not None:
+                    sock.sendto(datagram, address)
+                    self.counts["sent"] += 1
+            except BlockingIOError:
+                return
+            except OSError:
+                self.counts["unsendable"] += 1
+            queue.popleft()
+            self._queued -= len(datagram)
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets():
+            loop.remove_writer(sock.fileno())
+
+    def close(self) -> None:
+        """Stops reading and frees the port; what waits is dropped."""
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets():
+            loop.remove_reader(sock.fileno())
+            loop.remove_writer(sock.fileno())
+            sock.close()
+        self._four = self._six = None
+        self.streams.close()
+        self._queue.clear()
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, _KERNEL_BUFFER)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _segments(sock: socket.socket) -> bool:
+    try:
+        sock.setsockopt(_SOL_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
+
+
+def advertised(host: str, public: Iterable[str]) -> list[str]:
+    """The addresses that candidates name: the configured ones, or the bound one, or the machine's interfaces.
+
+    Browsers do not pair with a loopback address of another machine's, and Firefox not even with its own, so
+    127.0.0.1 is named only when there is nothing else.
+    """
+    chosen = list(public)
+    if not chosen and host and host not in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+        chosen = [host]
+    if not chosen:
+        four = get_host_addresses(use_ipv4=True, use_ipv6=False)
+        six = get_host_addresses(use_ipv4=False, use_ipv6=True) if not host or host == "::" else []
+        chosen = ([] if host == "::" else four) + six
+    return chosen or ["127.0.0.1"]

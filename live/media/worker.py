@@ -1,0 +1,147 @@
+"""The media worker's process: `python -m live.media.worker FD`, started by `live.media.link`.
+
+FD is its end of a unix socket pair. When the other end closes, its parent is gone, and so is the worker.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+import traceback
+
+import msgspec
+import uvloop
+
+from live.media.control import (
+    Answered,
+    Complete,
+    Configure,
+    Count,
+    Counted,
+    Delete,
+    Done,
+    Expel,
+    Failed,
+    MediaRefused,
+    Noticed,
+    Patched,
+    Publish,
+    Ready,
+    Reply,
+    Request,
+    Stage,
+    StageNotice,
+    Trickle,
+    Unframer,
+    Watch,
+    frame,
+    read_request,
+)
+from live.media.plane import Plane
+
+#: Bytes of notices that may wait for a parent that does not read; further ones are dropped.
+_UNREAD_LIMIT = 8 * 1024 * 1024
+
+_READ = 65536
+
+
+class Worker:
+    """Answers the requests of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._plane: Plane | None = None
+
+    async def run(self) -> None:
+        """Reads until the other end closes."""
+        unframer = Unframer()
+        try:
+            while data := await self._reader.read(_READ):
+                for body in unframer.feed(data):
+                    self._say(self._answer(read_request(body)))
+        except (ConnectionError, ValueError, msgspec.DecodeError) as error:
+            print(f"media worker: {error}", file=sys.stderr)  # noqa: T201  # its parent's log
+        finally:
+            if self._plane is not None:
+                await self._plane.close()
+            self._writer.close()
+
+    def _say(self, message: Reply | Noticed) -> None:
+        self._writer.write(frame(message))
+
+    def _notice(self, room: str, notice: StageNotice) -> None:
+        if self._writer.transport.get_write_buffer_size() < _UNREAD_LIMIT:
+            self._say(Noticed(room, notice))
+
+    def _answer(self, request: Request) -> Reply:
+        try:
+            return self._do(request)
+        except MediaRefused as refusal:
+            return Failed(request.ref, refusal.code, refusal.status)
+        except Exception:  # noqa: BLE001  # one request's mistake must not end everybody's media
+            traceback.print_exc()
+            return Failed(request.ref, "media_error", 500)
+
+    def _do(self, request: Request) -> Reply:
+        if isinstance(request, Configure):
+            return self._configure(request)
+        if self._plane is None:
+            raise MediaRefused("not_configured", 503)
+        return _ask(self._plane, request)
+
+    def _configure(self, request: Configure) -> Reply:
+        if self._plane is not None:
+            raise MediaRefused("configured", 409)
+        plane = Plane(request.settings, self._notice, request.secret)
+        try:
+            port = plane.open()
+        except OSError as error:
+            print(f"media worker: UDP port {request.settings.port}: {error}", file=sys.stderr)  # noqa: T201  # its parent's log
+            raise MediaRefused("port_taken", 503) from error
+        self._plane = plane
+        return Ready(request.ref, port)
+
+
+def _ask(plane: Plane, request: Request) -> Reply:
+    match request:
+        case Publish(ref, room, person, source, sdp):
+            return Answered(ref, plane.publish(room, person, source, sdp))
+        case Watch(ref, room, person, behind, sdp):
+            return Answered(ref, plane.watch(room, person, behind, sdp))
+        case Complete(ref, room, resource, sdp):
+            plane.complete(room, resource, sdp)
+        case Trickle(ref, room, resource, fragment, etag):
+            return Patched(ref, plane.trickle(room, resource, fragment, etag))
+        case Delete(ref, room, resource):
+            plane.delete(room, resource)
+        case Stage(ref, room, facts):
+            plane.stage(room, facts)
+        case Expel(ref, room, person):
+            plane.expel(room, person)
+        case Count(ref):
+            return Counted(ref, plane.numbers())
+    return Done(request.ref)
+
+
+async def serve(descriptor: int) -> None:
+    """Speaks on the inherited socket until it closes or the process is told to end."""
+    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
+    task = asyncio.ensure_future(Worker(reader, writer).run())
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, reader.feed_eof)
+    await task
+
+
+def main() -> None:
+    """The process's entry. A terminal's Ctrl-C reaches the parent too, and it decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

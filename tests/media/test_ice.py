@@ -1,0 +1,115 @@
+import contextlib
+
+import pytest
+from aioice import stun
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from live.media.ice import (
+    ADDRESS_LIMIT,
+    Credentials,
+    Passwords,
+    Paths,
+    StunError,
+    check,
+    farewell,
+    is_stun,
+    read_request,
+)
+
+HERE = ("192.0.2.7", 4000)
+
+
+def _request(username: str, password: str, **attributes: object) -> bytes:
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    message.attributes["USERNAME"] = username
+    message.attributes |= {name.replace("_", "-"): value for name, value in attributes.items()}
+    message.add_message_integrity(password.encode())
+    return bytes(message)
+
+
+def test_a_good_check_is_answered_with_the_address_we_saw() -> None:
+    ours = Passwords(b"secret").fresh()
+    datagram = _request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLING=1, USE_CANDIDATE=None)
+    assert is_stun(datagram)
+    message, ufrag = read_request(datagram)
+    assert ufrag == ours.ufrag
+    checked = check(message, HERE, ours.pwd)
+    assert checked.proven
+    assert checked.nominated
+    reply = stun.parse_message(checked.reply)
+    assert reply.attributes["XOR-MAPPED-ADDRESS"] == HERE
+    assert reply.check_message_integrity(ours.pwd.encode())
+
+
+def test_a_wrong_password_gets_no_answer() -> None:
+    ours = Passwords(b"secret").fresh()
+    message, _ = read_request(_request(f"{ours.ufrag}:them", "wrong"))
+    with pytest.raises(StunError):
+        check(message, HERE, ours.pwd)
+
+
+def test_a_controlled_peer_is_told_of_the_conflict_and_proves_nothing() -> None:
+    ours = Passwords(b"secret").fresh()
+    message, _ = read_request(_request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLED=9))
+    checked = check(message, HERE, ours.pwd)
+    assert not checked.proven
+    assert stun.parse_message(checked.reply).error_code == 487
+
+
+def test_a_forgotten_peer_is_told_so_by_whoever_has_the_secret() -> None:
+    ours = Passwords(b"secret").fresh()
+    message, ufrag = read_request(_request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLING=1))
+    reply = stun.parse_message(farewell(message, Passwords(b"secret").of(ufrag)))
+    assert reply.error_code == 400
+    assert reply.check_message_integrity(ours.pwd.encode())
+    with pytest.raises(StunError):
+        farewell(message, Passwords(b"another").of(ufrag))
+
+
+@pytest.mark.parametrize("username", ["", "alone"])
+def test_a_username_needs_two_fragments(username: str) -> None:
+    with pytest.raises(StunError):
+        read_request(_request(username, "x"))
+
+
+def test_media_follows_the_nomination_and_a_silent_rebinding() -> None:
+    paths = Paths()
+    paths.note(("a", 1), nominated=False, now=0.0)
+    assert paths.chosen == ("a", 1)
+    paths.note(("b", 2), nominated=False, now=0.1)
+    assert paths.chosen == ("a", 1)
+    paths.note(("b", 2), nominated=True, now=0.2)
+    assert paths.chosen == ("b", 2)
+    paths.note(("c", 3), nominated=False, now=2.0)
+    assert paths.chosen == ("b", 2)
+    paths.note(("c", 3), nominated=False, now=6.0)
+    assert paths.chosen == ("c", 3)
+
+
+def test_addresses_are_bounded_and_the_chosen_one_stays() -> None:
+    paths = Paths()
+    paths.note(("a", 0), nominated=True, now=0.0)
+    forgotten = [paths.note(("b", n), nominated=False, now=0.001 * n) for n in range(1, 20)]
+    assert len(paths.addresses()) == ADDRESS_LIMIT
+    assert ("a", 0) in paths.addresses()
+    assert len([f for f in forgotten if f]) == 20 - ADDRESS_LIMIT
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_request_or_the_documented_error(data: bytes) -> None:
+    with contextlib.suppress(StunError):
+        read_request(data)
+    is_stun(data)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_damaged_check_is_read_or_refused(data: st.DataObject) -> None:
+    ours = Credentials("ufrag", "password")
+    datagram = bytearray(_request("ufrag:them", "password", ICE_CONTROLLING=1, PRIORITY=7))
+    for _ in range(data.draw(st.integers(1, 4))):
+        datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(StunError):
+        check(read_request(bytes(datagram))[0], HERE, ours.pwd)

@@ -1,0 +1,74 @@
+"""Any datagram, from anybody, at any time."""
+
+import contextlib
+
+import pytest
+from aioice import stun
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from live.media.control import MediaRefused, MediaSettings
+from live.media.plane import Plane
+
+PEER, STRANGER = ("192.0.2.5", 5000), ("192.0.2.6", 6000)
+
+
+@pytest.fixture
+async def plane():
+    made = Plane(MediaSettings(port=0, host="127.0.0.1"), lambda _, __: None, b"secret")
+    made.open()
+    yield made
+    await made.close()
+
+
+def _check(ufrag: str, password: str) -> bytes:
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    message.attributes |= {"USERNAME": f"{ufrag}:them", "ICE-CONTROLLING": 1, "USE-CANDIDATE": None}
+    message.add_message_integrity(password.encode())
+    return bytes(message)
+
+
+async def test_any_datagram_is_taken_or_dropped(plane) -> None:
+    answer = plane.watch("room", "bob", False, None)
+    peer = plane._peers[answer.resource]
+    plane._receive(_check(*peer.local), PEER)
+    assert plane._by_address[PEER] is peer
+    ranges = st.sampled_from([0, 1, 3, 4, 19, 20, 22, 63, 64, 127, 128, 144, 191, 192, 255])
+    head = st.builds(lambda first, rest: bytes([first]) + rest, ranges, st.binary(max_size=80))
+    magic = st.builds(lambda rest: b"\x00\x01\x00\x08\x21\x12\xa4\x42" + rest, st.binary(max_size=60))
+
+    @examples(max_examples=300, deadline=None)
+    @given(st.binary(min_size=1, max_size=100) | head | magic, st.sampled_from([PEER, STRANGER]))
+    def holds(datagram, address) -> None:
+        plane._receive(datagram, address)
+        plane._pause()
+
+    holds()
+    assert plane._by_address == {PEER: peer}
+    assert plane.numbers()["peers"] == 1
+
+
+async def test_an_address_in_use_is_not_given_to_another_peer(plane) -> None:
+    one, two = (plane._peers[plane.watch("room", p, False, None).resource] for p in ("bob", "cat"))
+    plane._receive(_check(*one.local), PEER)
+    one.srtp = object()
+    plane._receive(_check(*two.local), PEER)
+    assert plane._by_address[PEER] is one
+    plane._receive(_check(*two.local), STRANGER)
+    assert plane._by_address[STRANGER] is two
+
+
+@examples(max_examples=150, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60), st.sampled_from([None, "*", '"x"', ""]))
+async def test_any_request_is_answered_or_refused(sdp, resource, etag) -> None:
+    made = Plane(MediaSettings(port=0, host="127.0.0.1"), lambda _, __: None, b"secret")
+    for ask in (
+        lambda: made.publish("room", "ann", "camera", sdp),
+        lambda: made.complete("room", resource, sdp),
+        lambda: made.trickle("room", made.watch("room", "bob", False, None).resource, sdp, etag),
+        lambda: made.delete("room", resource),
+        lambda: made.watch("room", "bob", False, sdp or None),
+    ):
+        with contextlib.suppress(MediaRefused):
+            ask()
