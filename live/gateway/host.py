@@ -1,0 +1,397 @@
+"""One room on this node: its log, its viewers, and what flows between them."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from live.gateway.connection import Connection
+from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
+from live.gateway.viewing import Blinding, Caller, Cards, Member, deliver, seen_by
+from live.gateway.writing import Log, Outcome, Wish
+from live.protocol.codec import encode
+from live.protocol.codes import Close
+from live.protocol.frames import (
+    AskPage,
+    Card,
+    Client,
+    Do,
+    Done,
+    Events,
+    Hello,
+    Page,
+    Refused,
+    Server,
+    Signal,
+    Snapshot,
+    Typing,
+    Welcome,
+    You,
+)
+from live.stores import Store, StoreAway
+from rooms import Asked, Command, Entry, Level, Role, Room, State, due
+from rooms import Refused as Refusal
+from rooms.chat import Post
+from rooms.door import Filed
+
+log = structlog.get_logger()
+
+TICK_SECONDS: Final = 0.02
+CROWD_TICK_SECONDS: Final = 0.05
+CROWD: Final = 1000
+SERVER = Caller(person="server", role=Role.ORGANISER, name="")
+"""Who asks what the clock demands."""
+
+Change = Callable[[str, Room], None]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What a host needs from the world.
+
+    Attributes:
+        store: Where logs lie.
+        blinding: The site's blinded names.
+        clock: Milliseconds since 1970.
+        fresh: Makes an identifier that nobody can guess.
+        changed: Called with the session and its room after every change.
+    """
+
+    store: Store
+    blinding: Blinding
+    clock: Callable[[], int]
+    fresh: Callable[[], str]
+    changed: Change
+
+
+class Host:
+    """A room as this node holds it. Everything public is synchronous except what has to ask the store."""
+
+    def __init__(self, session: str, setting: Setting) -> None:
+        self.session = session
+        self.log = Log(session, setting.store, setting.clock)
+        self.log.heard = self._heard
+        self.members: dict[str, Member] = {}
+        self.presence = Presence()
+        self.used_at = setting.clock()
+        self._setting = setting
+        self._cards = Cards({})
+        self._strangers: set[str] = set()
+        self._unsent: list[Entry] = []
+        self._flushing: asyncio.TimerHandle | None = None
+        self._flushed_at = 0.0
+        self._notices: Mapping[Level, bytes] = {}
+
+    @property
+    def room(self) -> Room:
+        """The room as it stands on disk."""
+        return self.log.room
+
+    async def load(self) -> None:
+        """Read the room and its cards.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        await self.log.load()
+        found = await self._setting.store.cards(self.session)
+        self._cards = Cards({person: msgspec.json.decode(body, type=Card) for person, body in found.items()})
+
+    async def run(self) -> None:
+        """Own the room until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.log.run(), name=f"log {self.session}")
+            tasks.create_task(self._overhear(), name=f"whispers {self.session}")
+
+    async def _overhear(self) -> None:
+        async with contextlib.aclosing(self._setting.store.whispers(self.session)) as whispers:
+            async for body in whispers:
+                self.presence.overhear(body, self._setting.clock())
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def wish(self, caller: Caller, command: Command, nonce: str, settle: Callable[[Outcome], None]) -> None:
+        """Ask a command; `settle` learns the outcome once."""
+        blinding = self._setting.blinding
+        asked = Asked(
+            person=caller.person,
+            role=caller.role,
+            at=self._setting.clock(),
+            id=self._setting.fresh(),
+            key=blinding.key(self.session, caller.person, nonce or self._setting.fresh()),
+            alias=blinding.alias(self.session, caller.person),
+        )
+        self.log.wish(Wish(command, asked, settle))
+
+    async def ask(self, caller: Caller, command: Command, nonce: str = "") -> int:
+        """Ask a command and wait for its entry's number (0: nothing was to be done).
+
+        Raises:
+            rooms.Refused: With its code.
+        """
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.wish(
+            caller, command, nonce, lambda outcome: None if answer.done() else answer.set_result(outcome)
+        )
+        outcome = await answer
+        if isinstance(outcome, Refusal):
+            raise outcome
+        return outcome
+
+    async def put_card(self, card: Card) -> None:
+        """Keep a person's card and show it to who has heard of the person.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        if self._cards.by_id.get(card.id) != card:
+            await self._setting.store.put_card(self.session, card.id, msgspec.json.encode(card))
+            self._show(card)
+
+    async def named(self, caller: Caller) -> Caller:
+        """Keep the caller's card, or fill in the caller from it.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        if caller.name:
+            await self.put_card(caller.card)
+            return caller
+        self._strangers.add(caller.person)
+        await self._meet_strangers()
+        card = self._cards.by_id.get(caller.person)
+        if card is None:
+            return caller
+        return msgspec.structs.replace(caller, name=card.name, profession=card.profession)
+
+    def _show(self, card: Card) -> None:
+        self.flush()
+        self._cards.by_id[card.id] = card
+        if card.id not in self.room.door.people:
+            return
+        least = Level.ADMITTED if self.room.door.is_inside(card.id) else Level.STAFF
+        data = encode(Events(seq=self.room.seq, cards=[card]))
+        for member in self.members.values():
+            if member.level >= least or member.caller.person == card.id:
+                member.push(data)
+
+    # -- coming and going --------------------------------------------------------------------------
+
+    def admit(self, member: Member, hello: Hello) -> None:
+        """Give a member its place: the one before it with the same identity goes."""
+        self.flush()
+        level = self.room.level_of(member.caller.person, member.caller.role)
+        if level is None:
+            member.tell(lambda connection: connection.close(Close.REMOVED))
+            return
+        if (older := self.members.get(member.caller.person)) is not None:
+            older.tell(lambda connection: connection.close(Close.TAKEN_OVER))
+        self.members[member.caller.person] = member
+        member.level = level
+        member.tell(Connection.greeted)
+        self._welcome(member)
+        if not self._replay(member, hello):
+            self._snapshot(member)
+        self._catch_up_on_signals(member)
+        self.presence.renewed = 0
+
+    def leave(self, member: Member) -> None:
+        """Forget a member whose connection is gone; the lease stays for its grace."""
+        if self.members.get(member.caller.person) is member:
+            del self.members[member.caller.person]
+        self.used_at = self._setting.clock()
+
+    def close_all(self, code: Close) -> None:
+        """Close every connection."""
+        for member in self.members.values():
+            member.tell(lambda connection: connection.close(code))
+
+    # -- what members say --------------------------------------------------------------------------
+
+    def receive(self, member: Member, frame: Client) -> None:
+        """Act on a frame that the connection let through."""
+        now = self._setting.clock()
+        match frame:
+            case Do():
+                self._do(member, frame)
+            case AskPage():
+                self._page(member, frame)
+            case Signal() if member.level >= Level.ADMITTED:
+                self.presence.wave(member.caller.person, frame.kind, now)
+            case Typing() if member.level >= Level.ADMITTED:
+                self.presence.typing(member.caller.person, now)
+            case _:
+                pass
+
+    def _do(self, member: Member, frame: Do) -> None:
+        def settle(outcome: Outcome) -> None:
+            answer = _answer(frame.ref, outcome)
+            member.tell(lambda connection: connection.answer(answer))
+
+        if isinstance(frame.cmd, Post):
+            self.presence.wrote(member.caller.person)
+        self.wish(member.caller, frame.cmd, frame.nonce, settle)
+
+    def _page(self, member: Member, frame: AskPage) -> None:
+        events, more = self.room.page(
+            member.level, frame.channel, before=frame.before, after=frame.after, limit=frame.limit
+        )
+        page = Page(ref=frame.ref, events=events, more=more, cards=self._cards.named(events))  # type: ignore[arg-type] # a union
+        member.tell(lambda connection: connection.send(page))
+
+    # -- what members are sent ---------------------------------------------------------------------
+
+    def notify(self, frames: Mapping[Level, Server]) -> None:
+        """Send everybody the frame of the highest level that they reach; a newer notice replaces an older."""
+        self._notices = {level: encode(frame) for level, frame in frames.items()}
+        for member in self.members.values():
+            self._notice(member)
+
+    def flush(self) -> None:
+        """Send what was folded since the last time; if that fails, everybody comes back and resumes."""
+        try:
+            self._flush()
+        except Exception:
+            log.exception("fan-out failed", session=self.session)
+            self.close_all(Close.RESYNC)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self._flushed_at = asyncio.get_running_loop().time()
+        entries, self._unsent = self._unsent, []
+        if not entries:
+            return
+        moved = self._moved(
+            {event.person.id for one in entries for event in one.events if isinstance(event, Filed)}
+        )
+        deliver([member for member in self.members.values() if member not in moved], entries, self._cards)
+        for member in moved:
+            self._welcome(member)
+            self._snapshot(member)
+            self._catch_up_on_signals(member)
+        if self.room.session.state is State.CLOSED:
+            self.close_all(Close.ENDED)
+
+    def _moved(self, people: Iterable[str]) -> set[Member]:
+        """Find members whose level changed, and see those out who have been removed."""
+        moved = set()
+        for member in [self.members[person] for person in people if person in self.members]:
+            level = self.room.level_of(member.caller.person, member.caller.role)
+            if level is None:
+                del self.members[member.caller.person]
+                member.tell(lambda connection: connection.close(Close.REMOVED))
+            elif level is not member.level:
+                member.level = level
+                moved.add(member)
+        return moved
+
+    def _heard(self, entries: Sequence[Entry], own: bool) -> None:
+        self._unsent.extend(entries)
+        if not entries:
+            self._start_over()
+        if not own:
+            self._strangers |= {e.person.id for one in entries for e in one.events if isinstance(e, Filed)}
+        if self._flushing is None:
+            loop = asyncio.get_running_loop()
+            tick = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
+            self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self.flush)
+        self._setting.changed(self.session, self.room)
+
+    def _start_over(self) -> None:
+        """History has changed: everybody gets the room anew."""
+        self._unsent = []
+        if not self.room.session.id or self.room.session.state is State.CLOSED:
+            self.close_all(Close.ENDED)
+            return
+        self._moved(list(self.members))
+        for member in self.members.values():
+            self._welcome(member)
+            self._snapshot(member)
+
+    def _welcome(self, member: Member) -> None:
+        caller = member.caller
+        frame = Welcome(
+            epoch=self._epoch(member),
+            seq=self.room.seq,
+            now=self._setting.clock(),
+            session=self.session,
+            you=You(
+                id=caller.person, role=caller.role, level=member.level, name=caller.name, alias=member.alias
+            ),
+        )
+        member.push(encode(frame))
+
+    def _epoch(self, member: Member) -> int:
+        """The epoch as a viewer knows it: another level is another history."""
+        return self.log.position.epoch * len(Level) + member.level
+
+    def _replay(self, member: Member, hello: Hello) -> bool:
+        ring = self.log.ring
+        if hello.seq is None or hello.epoch != self._epoch(member) or hello.seq > self.room.seq:
+            return False
+        if hello.seq < self.room.seq and (not ring or ring[0].seq > hello.seq + 1):
+            return False
+        seen = seen_by(member.level, member.names, (entry for entry in ring if entry.seq > hello.seq))
+        people = self._cards.named(event for entry in seen for event in entry.events)
+        member.push(encode(Events(seq=self.room.seq, entries=seen, cards=people)))
+        return True
+
+    def _snapshot(self, member: Member) -> None:
+        events = self.room.view(member.level, member.names)
+        frame = Snapshot(
+            epoch=self._epoch(member),
+            seq=self.room.seq,
+            events=events,  # type: ignore[arg-type] # the union of all events
+            cards=self._cards.whole(member.level, events),
+        )
+        member.push(encode(frame))
+
+    def _catch_up_on_signals(self, member: Member) -> None:
+        if (told := self.presence.told(member.level)) is not None:
+            member.push(told, "signals")
+        self._notice(member)
+
+    def _notice(self, member: Member) -> None:
+        reached = [level for level in self._notices if level <= member.level]
+        if reached:
+            member.push(self._notices[max(reached)], "notice")
+
+    # -- twice a second ----------------------------------------------------------------------------
+
+    async def tick(self, now: int) -> None:
+        """Renew leases, look who is there, send signals, and ask what the clock demands."""
+        for command in due(self.room, now):
+            self.wish(SERVER, command, "", lambda _outcome: None)
+        if not self.members:
+            return
+        self.used_at = now
+        with contextlib.suppress(StoreAway):  # leases outlive several ticks
+            await self._meet_strangers()
+            if now - self.presence.renewed >= RENEW_MS:
+                self.presence.renewed = now
+                seats = [member.seat for member in self.members.values()]
+                await self._setting.store.lease(self.session, seats, GRACE_SECONDS)
+            if (news := self.presence.whisper()) is not None:
+                await self._setting.store.whisper(self.session, news)
+            self.presence.leased(await self._setting.store.leases(self.session))
+        for person, seat in self.presence.newest.items():
+            member = self.members.get(person)
+            if member is not None and stamp_of(seat) > stamp_of(member.seat):
+                member.tell(lambda connection: connection.close(Close.TAKEN_OVER))
+        self.presence.tell(self.room, self.members.values(), now)
+
+    async def _meet_strangers(self) -> None:
+        """Fetch the cards of people who came in by another node."""
+        while self._strangers:
+            body = await self._setting.store.card(self.session, self._strangers.pop())
+            card = None if body is None else msgspec.json.decode(body, type=Card)
+            if card is not None and card != self._cards.by_id.get(card.id):
+                self._show(card)
+
+
+def _answer(ref: int, outcome: Outcome) -> Done | Refused:
+    if isinstance(outcome, Refusal):
+        return Refused(ref=ref, why=outcome.code, at=outcome.at, wait=outcome.wait, by=outcome.by)
+    return Done(ref=ref, seq=outcome)

@@ -1,0 +1,298 @@
+"""All rooms of this node: opened when somebody asks, closed when nobody does.
+
+`Hub` is what the rest of the program talks to; `live.gateway.socket` brings it the viewers.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from live.gateway.connection import Connection
+from live.gateway.host import Change, Host, Setting
+from live.gateway.viewing import Blinding, Caller, Member
+from live.protocol.codes import Close
+from live.protocol.frames import Card, Client, Hello, Server
+from live.stores import Store, StoreAway
+from rooms import Arrive, Command, Level, Refused, Room, State
+
+log = structlog.get_logger()
+
+SLOW_TICK_SECONDS: Final = 0.5
+IDLE_MS: Final = 60_000
+"""A room without viewers and questions is closed after so long."""
+DRAIN_SECONDS: Final = 2.0
+REFUSED_AT_THE_DOOR: Final = {
+    "removed": Close.REMOVED,
+    "full": Close.FULL,
+    "ended": Close.ENDED,
+    "store_away": Close.STORE_AWAY,
+    "busy": Close.TOO_MANY,
+}
+
+
+def clock() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def fresh() -> str:
+    """An identifier that nobody can guess."""
+    return secrets.token_hex(8)
+
+
+class Visit:
+    """A viewer in a room, as the socket sees it."""
+
+    def __init__(self, host: Host, member: Member) -> None:
+        self._host = host
+        self._member = member
+
+    def receive(self, frame: Client) -> None:
+        """Act on a frame."""
+        self._host.receive(self._member, frame)
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        self._host.leave(self._member)
+
+
+class Hub:
+    """The rooms of this node.
+
+    Start it in the running loop, close it before the store. `drain` first when there is time to be polite.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int] = clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._setting: Setting | None = None
+        self._hosts: dict[str, asyncio.Task[Host]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._changes: list[Change] = []
+        self._ticking: asyncio.Task[None] | None = None
+        self._notices: dict[str, Mapping[Level, Server]] = {}
+        self._draining = False
+
+    async def start(self) -> None:
+        """Fetch the site's secret and begin to tick.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        blinding = Blinding(await self._store.secret())
+        self._setting = Setting(self._store, blinding, self._clock, fresh, self._changed)
+        self._ticking = asyncio.create_task(self._tick(), name="hub tick")
+
+    async def close(self) -> None:
+        """Close every connection and every room."""
+        self._draining = True
+        for host in self._open():
+            host.close_all(Close.RESTARTING)
+        tasks = [task for task in (self._ticking, *self._running.values(), *self._hosts.values()) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._hosts.clear()
+
+    # -- for the HTTP side -------------------------------------------------------------------------
+
+    async def room(self, session: str) -> Room:
+        """The room as it stands; of an unknown session an empty one (`room.session.id` is empty then).
+
+        Do not change it, and do not keep it across an `await`.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        host = await self._host(session)
+        await host.log.sync()
+        return host.room
+
+    async def ask(self, session: str, asked_by: Caller, command: Command, nonce: str = "") -> int:
+        """Ask a command on behalf of a person; returns its entry's seq, 0 if nothing was to be done.
+
+        Args:
+            session: Session id.
+            asked_by: Whose ticket was verified.
+            command: Any command, those of the server included.
+            nonce: The same nonce of the same person is answered once.
+
+        Raises:
+            rooms.Refused: With its code; `store_away` if the store did not answer in time.
+            StoreAway: The room could not be read.
+        """
+        return await (await self._host(session)).ask(asked_by, command, nonce)
+
+    async def put_card(self, session: str, card: Card) -> None:
+        """Keep a person's card; viewers who know the person learn the new one.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        await (await self._host(session)).put_card(card)
+
+    def on_change(self, call: Change) -> None:
+        """Have `call(session, room)` called when a room opens and after each change; it must not wait."""
+        self._changes.append(call)
+
+    def signal(self, session: str, frames: Mapping[Level, Server]) -> None:
+        """Send each viewer the frame of the highest level reached; the newest also to those who come later.
+
+        Two variants of a `stage` frame: `{Level.ADMITTED: front, Level.STAGE: behind}`.
+        """
+        self._notices[session] = dict(frames)
+        if (host := self._find(session)) is not None:
+            host.notify(frames)
+
+    def online(self, session: str) -> int:
+        """How many people are present, as far as this node knows."""
+        host = self._find(session)
+        return len(host.presence.online) if host is not None else 0
+
+    def connections(self) -> dict[str, int]:
+        """Connections of this node by session; for metrics."""
+        return {host.session: len(host.members) for host in self._open()}
+
+    async def erase(self, session: str) -> None:
+        """Close a room for everybody and remove everything about it from the store.
+
+        Raises:
+            StoreAway: The store does not answer; try again.
+        """
+        self._notices.pop(session, None)
+        if (host := self._find(session)) is not None:
+            host.close_all(Close.ENDED)
+            await self._drop(host)
+        await self._store.erase(session)
+
+    async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Ask everybody to come back later, a few at a time so that they do not all come at once."""
+        self._draining = True
+        members = [member for host in self._open() for member in host.members.values()]
+        random.shuffle(members)
+        for member in members:
+            member.tell(lambda connection: connection.close(Close.RESTARTING))
+            await asyncio.sleep(seconds / len(members))
+
+    # -- for the sockets ---------------------------------------------------------------------------
+
+    async def join(
+        self, session: str, caller: Caller, hello: Hello, connection: Connection, wake: Callable[[], None]
+    ) -> Visit | None:
+        """Bring a person into a room; if that cannot be, the connection is told why and closed.
+
+        Args:
+            session: Session id.
+            caller: From the ticket.
+            hello: The greeting, with the position to resume from.
+            connection: The viewer's connection.
+            wake: Called when the connection has something to write.
+        """
+        try:
+            if self._draining:
+                raise Refused("restarting")  # noqa: TRY301 - one place turns refusals into codes
+            host = await self._host(session)
+            await host.log.sync()
+            if not host.room.session.id:
+                connection.close(Close.BAD_TICKET)
+                return None
+            if host.room.session.state is State.CLOSED:
+                connection.close(Close.ENDED)
+                return None
+            caller = await host.named(caller)
+            await host.ask(caller, Arrive(registered=caller.registered))
+        except Refused as refused:
+            connection.close(REFUSED_AT_THE_DOOR.get(refused.code, Close.RESTARTING))
+            return None
+        except StoreAway:
+            connection.close(Close.STORE_AWAY)
+            return None
+        member = self._member(host, caller, connection, wake)
+        host.admit(member, hello)
+        return Visit(host, member)
+
+    def _member(self, host: Host, caller: Caller, connection: Connection, wake: Callable[[], None]) -> Member:
+        alias = self._world.blinding.alias(host.session, caller.person)
+        stamp = f"{self._clock():015d}-{fresh()}"
+        return Member(caller, alias, connection, stamp, wake)
+
+    # -- rooms that are open -----------------------------------------------------------------------
+
+    @property
+    def _world(self) -> Setting:
+        if self._setting is None:
+            raise RuntimeError("the hub has not been started")
+        return self._setting
+
+    def _open(self) -> list[Host]:
+        return [host for session in list(self._hosts) if (host := self._find(session)) is not None]
+
+    def _find(self, session: str) -> Host | None:
+        task = self._hosts.get(session)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
+    async def _host(self, session: str) -> Host:
+        """Find or open a room; many who ask at once wait for one loading."""
+        task = self._hosts.get(session)
+        if task is None or (task.done() and self._find(session) is None):
+            task = asyncio.create_task(self._load(session), name=f"load {session}")
+            self._hosts[session] = task
+        host = await asyncio.shield(task)
+        host.used_at = self._clock()
+        return host
+
+    async def _load(self, session: str) -> Host:
+        host = Host(session, self._world)
+        await host.load()
+        host.notify(self._notices.get(session, {}))
+        if host.room.session.id:
+            self._changed(session, host.room)
+        running = asyncio.create_task(host.run(), name=f"room {session}")
+        self._running[session] = running
+        running.add_done_callback(lambda task: self._ended(host, task))
+        return host
+
+    def _ended(self, host: Host, task: asyncio.Task[None]) -> None:
+        """A room's task has ended; if it was not asked to, its viewers come back to a new one."""
+        if self._running.get(host.session) is task:
+            del self._running[host.session]
+            self._hosts.pop(host.session, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("room failed", session=host.session, exc_info=error)
+        host.close_all(Close.RESYNC)
+
+    async def _drop(self, host: Host) -> None:
+        self._hosts.pop(host.session, None)
+        if (running := self._running.pop(host.session, None)) is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _changed(self, session: str, room: Room) -> None:
+        for call in self._changes:
+            try:
+                call(session, room)
+            except Exception:
+                log.exception("a listener to changes failed", session=session)
+
+    # -- twice a second ----------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(SLOW_TICK_SECONDS)
+            now = self._clock()
+            await asyncio.gather(*(self._tick_one(host, now) for host in self._open()))
+
+    async def _tick_one(self, host: Host, now: int) -> None:
+        try:
+            await host.tick(now)
+            if not host.members and host.log.idle and now - host.used_at > IDLE_MS:
+                await self._drop(host)
+        except Exception:
+            log.exception("tick failed", session=host.session)

@@ -1,0 +1,183 @@
+"""The WebSocket endpoint: a thin shell around `Connection`, with one reader and one writer per viewer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from live.gateway.connection import Connection
+from live.gateway.hub import Hub, Visit, clock
+from live.gateway.viewing import Caller
+from live.protocol.codes import SUBPROTOCOL, Close
+from live.protocol.frames import Hello, Limits
+
+log = structlog.get_logger()
+
+Authenticate = Callable[[str, str], Awaitable[Caller | None]]
+"""From session id and ticket to the person, or nobody."""
+
+PATH: Final = "/rooms/{session}/socket"
+CONNECTIONS: Final = 10_000
+"""Sockets that one node serves, greeted or not."""
+CLOSE_SECONDS: Final = 15.0
+"""How long a reader may take to fetch what was written before the close."""
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def origin_allowed(headers: Headers, allowed: Collection[str] = ()) -> bool:
+    """Tell whether a page of this origin may open a socket here.
+
+    Programs send no Origin and are let through: nothing about a socket is authorised by cookies. Pages must
+    come from the host that they connect to, or from an origin in `allowed` (RFC 6454, serialised).
+    """
+    origin = headers.get("origin")
+    if origin is None or origin in allowed:
+        return True
+    try:
+        page = urlsplit(origin)
+        here = urlsplit(f"//{headers.get('host', '')}")
+        default = DEFAULT_PORTS.get(page.scheme)
+        same = (page.hostname, page.port or default) == (here.hostname, here.port or default)
+    except ValueError:
+        return False
+    return page.scheme in {"http", "https"} and bool(page.hostname) and same
+
+
+class RoomSocket:
+    """Serves `PATH`; give `route()` to the application.
+
+    Args:
+        hub: Where rooms are.
+        authenticate: Tells who holds a ticket.
+        origins: Origins of pages that may connect besides our own host's.
+        limits: What one connection may do.
+        most: Sockets at once; above it they are asked to come back.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        authenticate: Authenticate,
+        origins: Collection[str] = (),
+        limits: Limits | None = None,
+        most: int = CONNECTIONS,
+    ) -> None:
+        self._hub = hub
+        self._authenticate = authenticate
+        self._origins = frozenset(origins)
+        self._limits = limits
+        self._most = most
+        self._open = 0
+
+    def route(self) -> WebSocketRoute:
+        """The route to mount."""
+        return WebSocketRoute(PATH, self.serve, name="room_socket")
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one connection from the upgrade to its end."""
+        if not origin_allowed(websocket.headers, self._origins):
+            await websocket.close()  # before the upgrade: HTTP 403
+            return
+        spoken = SUBPROTOCOL in websocket.scope["subprotocols"]
+        await websocket.accept(subprotocol=SUBPROTOCOL if spoken else None)
+        line = _Line(websocket, Connection(_now(), self._limits))
+        if not spoken:
+            line.connection.close(Close.TOO_OLD)
+        if self._open >= self._most:
+            line.connection.close(Close.TOO_MANY)
+        self._open += 1
+        try:
+            await line.run(self)
+        finally:
+            self._open -= 1
+
+    async def greet(self, line: "_Line", session: str, hello: Hello) -> Visit | None:
+        """Find out who says hello, and bring them in."""
+        caller = await self._authenticate(session, hello.ticket)
+        if caller is None:
+            line.connection.close(Close.BAD_TICKET)
+            return None
+        return await self._hub.join(session, caller, hello, line.connection, line.wake)
+
+
+class _Line:
+    """One socket's two tasks."""
+
+    def __init__(self, websocket: WebSocket, connection: Connection) -> None:
+        self.connection = connection
+        self._websocket = websocket
+        self._output = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._visit: Visit | None = None
+
+    def wake(self) -> None:
+        """The connection has outputs."""
+        self._output.set()
+        if self.connection.closing is not None and self._reader is not None:
+            self._reader.cancel()
+
+    async def run(self, socket: RoomSocket) -> None:
+        """Read and write until one of them ends; then let the writer finish what it has."""
+        self._reader = asyncio.create_task(self._read(socket), name="socket reader")
+        writer = asyncio.create_task(self._write(), name="socket writer")
+        try:
+            await asyncio.wait({self._reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if self._visit is not None:
+                self._visit.leave()
+            self._output.set()
+            await asyncio.wait({writer}, timeout=CLOSE_SECONDS)
+        finally:
+            self._reader.cancel()
+            writer.cancel()
+            results = await asyncio.gather(self._reader, writer, return_exceptions=True)
+            if self._visit is not None:
+                self._visit.leave()
+        for error in results:
+            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+                log.error("socket failed", exc_info=error)
+
+    async def _read(self, socket: RoomSocket) -> None:
+        try:
+            while self.connection.closing is None:
+                await self._read_one(socket)
+        except Exception:
+            self.connection.close(Close.RESYNC)
+            raise
+
+    async def _read_one(self, socket: RoomSocket) -> None:
+        try:
+            async with asyncio.timeout_at(self.connection.deadline / 1000):
+                message = await self._websocket.receive()
+        except TimeoutError:
+            self.connection.expire(_now())
+            self._output.set()
+            return
+        if message["type"] == "websocket.disconnect":
+            self.connection.close(Close.BYE)
+            return
+        data = message.get("text")
+        frame = self.connection.receive(message["bytes"] if data is None else data, _now(), clock())
+        if isinstance(frame, Hello):
+            self._visit = await socket.greet(self, self._websocket.path_params["session"], frame)
+        elif frame is not None and self._visit is not None:
+            self._visit.receive(frame)
+        self._output.set()
+
+    async def _write(self) -> None:
+        while True:
+            self._output.clear()
+            while (data := self.connection.drain()) is not None:
+                await self._websocket.send_text(data.decode())
+            if self.connection.closing is not None:
+                await self._websocket.close(self.connection.closing)
+                return
+            await self._output.wait()
+
+
+def _now() -> int:
+    return int(asyncio.get_running_loop().time() * 1000)

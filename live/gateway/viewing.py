@@ -1,0 +1,182 @@
+"""Who looks at a room, and what each of them is sent.
+
+A frame is encoded once per level and tick; whoever has events of their own (`SUBJECT`) in a tick gets a frame
+of their own. `rooms.sees` decides everything.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from live.gateway.connection import Connection
+from live.protocol.codec import encode
+from live.protocol.frames import Card, Events, Seen
+from rooms import SUBJECT, Entry, Event, Level, Role, visible
+
+PROSE = frozenset({"text", "answer", "title", "label", "key"})
+"""Fields that people wrote; an id in there names nobody."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A person with a verified ticket, as the tickets say it.
+
+    Attributes:
+        person: Person id.
+        role: In this session.
+        name: As shown to others; empty if the card in the store says it.
+        profession: If given.
+        registered: Holds a personal ticket, so needs no knock.
+    """
+
+    person: str
+    role: Role
+    name: str = ""
+    profession: str = ""
+    registered: bool = False
+
+    @property
+    def card(self) -> Card:
+        """The card that lies beside the log."""
+        return Card(id=self.person, name=self.name, role=self.role, profession=self.profession)
+
+
+class Blinding:
+    """Names that lead nowhere without the site's secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def alias(self, session: str, person: str) -> str:
+        """A person's blinded name in one session."""
+        return f"a-{self._digest('alias', session, person)[:20]}"
+
+    def key(self, session: str, person: str, nonce: str) -> str:
+        """What a command is remembered by; tells nobody who asked."""
+        return self._digest("key", session, person, nonce)[:24]
+
+    def _digest(self, *parts: str) -> str:
+        text = "\x00".join(parts).encode()
+        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
+
+
+class Member:
+    """One viewer: a connection, and how much of the room it sees.
+
+    Attributes:
+        seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
+        level: What it sees now.
+    """
+
+    def __init__(
+        self, caller: Caller, alias: str, connection: Connection, stamp: str, wake: Callable[[], None]
+    ) -> None:
+        self.caller = caller
+        self.alias = alias
+        self.names = frozenset({caller.person, alias})
+        self.connection = connection
+        self.seat = f"{caller.person}/{stamp}"
+        self.level = Level.EVERYONE
+        self._wake = wake
+
+    def push(self, data: bytes, kind: str | None = None) -> None:
+        """Send an encoded frame."""
+        self.connection.send_encoded(data, kind)
+        self._wake()
+
+    def tell(self, act: Callable[[Connection], None]) -> None:
+        """Do something with the connection and see that its outputs are drained."""
+        act(self.connection)
+        self._wake()
+
+
+class Cards:
+    """The cards of a room, and which of them each level has been sent."""
+
+    def __init__(self, cards: Mapping[str, Card]) -> None:
+        self.by_id = dict(cards)
+        self._sent: dict[Level, set[str]] = {level: set() for level in Level}
+
+    def fresh(self, level: Level, events: Iterable[Event]) -> list[Card]:
+        """Cards for the people in events that go to a whole level, each once."""
+        new = self._mentioned(events) - self._sent[level]
+        self._sent[level] |= new
+        return [self.by_id[person] for person in sorted(new)]
+
+    def whole(self, level: Level, events: Iterable[Event]) -> list[Card]:
+        """Cards for a viewer of a level who knows nobody yet: also those that the level has been sent."""
+        known = self._mentioned(events) | (self._sent[level] & self.by_id.keys())
+        return [self.by_id[person] for person in sorted(known)]
+
+    def named(self, events: Iterable[Event]) -> list[Card]:
+        """Cards for everybody in events that go to one viewer."""
+        return [self.by_id[person] for person in sorted(self._mentioned(events))]
+
+    def _mentioned(self, events: Iterable[Event]) -> set[str]:
+        found: set[str] = set()
+        for event in events:
+            _strings(event, found)
+        return found & self.by_id.keys()
+
+
+def _strings(value: Any, found: set[str]) -> None:  # noqa: ANN401 - walks whatever an event holds
+    if isinstance(value, str):
+        found.add(value)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            if name not in PROSE:
+                _strings(getattr(value, name), found)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            _strings(key, found)
+            _strings(item, found)
+    elif isinstance(value, Collection):
+        for item in value:
+            _strings(item, found)
+
+
+def seen_by(level: Level, names: frozenset[str], entries: Iterable[Entry]) -> list[Seen]:
+    """What a viewer may see of entries; those without anything are left out."""
+    return [
+        Seen(seq=entry.seq, at=entry.at, events=events)  # type: ignore[arg-type] # the union of all events
+        for entry in entries
+        if (events := visible(level, names, entry.events))
+    ]
+
+
+def addressed(entries: Iterable[Entry]) -> set[str]:
+    """The names that some event is for alone."""
+    return {
+        to
+        for entry in entries
+        for event in entry.events
+        if event.audience == SUBJECT and isinstance(to := getattr(event, "to", None), str)
+    }
+
+
+def deliver(members: Iterable[Member], entries: Sequence[Entry], cards: Cards) -> None:
+    """Send entries to everybody, as far as each may see them."""
+    position = entries[-1].seq
+    special = addressed(entries)
+    ready: dict[Level, bytes | None] = {}
+    for member in members:
+        if special & member.names:
+            seen = seen_by(member.level, member.names, entries)
+            people = cards.named(event for entry in seen for event in entry.events)
+            if seen:
+                member.push(encode(Events(seq=position, entries=seen, cards=people)))
+            continue
+        if member.level not in ready:
+            ready[member.level] = _for_level(member.level, entries, cards, position)
+        if (data := ready[member.level]) is not None:
+            member.push(data)
+
+
+def _for_level(level: Level, entries: Sequence[Entry], cards: Cards, position: int) -> bytes | None:
+    seen = seen_by(level, frozenset(), entries)
+    if not seen:
+        return None
+    people = cards.fresh(level, [event for entry in seen for event in entry.events])
+    return encode(Events(seq=position, entries=seen, cards=people))

@@ -1,0 +1,299 @@
+"""The writing end of a room: commands become entries, in one order, on disk before anybody is answered.
+
+Theory of operation. One task owns everything here. Commands that wait while an append is under way are
+decided together on a copy that runs ahead of the room, and go to the store as one batch. If somebody else
+wrote first, the room catches up, the copy is made again, and the same commands are decided again. Refusals
+are told only after the batch they were decided in has been kept.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from live.stores import Batch, Position, Row, Store, StoreAway, Taken
+from rooms import Asked, Command, Entry, Refused, Room, Snapshot, decide
+
+log = structlog.get_logger()
+
+GROUP: Final = 256
+"""Most commands in one batch."""
+QUEUE: Final = 5000
+"""Commands that may wait; above it the answer is `busy`."""
+RING: Final = 1024
+"""Entries kept for viewers who resume."""
+PAGE: Final = 256
+SNAPSHOT_EVERY: Final = 200
+"""Entries between two snapshots in the store."""
+PATIENCE_SECONDS: Final = 8.0
+"""How long commands wait for a store that is away."""
+PAUSES: Final = (0.05, 1.0)
+
+Outcome = int | Refused
+"""The seq of the entry (0: nothing was to be done), or why not."""
+
+_entries = msgspec.json.Decoder(Entry)
+_snapshots = msgspec.json.Decoder(Snapshot)
+_encode = msgspec.json.Encoder().encode
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A command that waits for its decision, and who wants to know."""
+
+    command: Command
+    asked: Asked
+    settle: Callable[[Outcome], None]
+
+
+class Log:
+    """A room and its log, kept equal.
+
+    Attributes:
+        room: The room as the store has it; only ever confirmed entries.
+        position: Where it stands.
+        ring: The newest entries, for viewers who resume.
+        heard: Called after entries were folded, with them; with none, history has changed.
+    """
+
+    def __init__(self, session: str, store: Store, clock: Callable[[], int]) -> None:
+        self.session = session
+        self.room = Room()
+        self.position = Position(1, 0)
+        self.ring: deque[Entry] = deque(maxlen=RING)
+        self.heard: Callable[[Sequence[Entry], bool], None] = lambda _entries, _own: None
+        self._ahead = Room()
+        self._store = store
+        self._clock = clock
+        self._wishes: deque[Wish] = deque()
+        self._syncs: list[asyncio.Future[None]] = []
+        self._news: asyncio.Queue[Batch] = asyncio.Queue(PAGE)
+        self._wake = asyncio.Event()
+        self._saved = 0
+        self._writing = False
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def wish(self, wish: Wish) -> None:
+        """Queue a command; its `settle` is called once, from the owning task."""
+        if len(self._wishes) >= QUEUE:
+            wish.settle(Refused("busy", wait=500))
+            return
+        self._wishes.append(wish)
+        self._wake.set()
+
+    async def sync(self) -> None:
+        """Return when the room holds everything that was in the store at the time of the call.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._syncs.append(done)
+        self._wake.set()
+        await done
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._wishes and not self._syncs and not self._writing
+
+    # -- the owning task ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Own the room until cancelled. Call `load` first."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name=f"follow {self.session}")
+                tasks.create_task(self._serve(), name=f"write {self.session}")
+        finally:
+            self._abandon()
+
+    async def load(self) -> None:
+        """Read the room from the store: the snapshot and what came after.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        position = await self._store.position(self.session)
+        saved = await self._store.snapshot(self.session)
+        room = Room.restore(_snapshots.decode(saved.body)) if saved else Room()
+        self._saved = room.seq
+        ring: deque[Entry] = deque(maxlen=RING)
+        while room.seq < position.seq:
+            rows = await self._store.read(self.session, room.seq, PAGE)
+            if not rows:
+                raise StoreAway(f"{self.session} ends at {room.seq} before its tail")
+            for row in rows:
+                ring.append(_entries.decode(row.body))
+                room.fold(ring[-1])
+            position = Position(position.epoch, max(position.seq, room.seq))
+        self.room, self.ring, self.position = room, ring, Position(position.epoch, room.seq)
+        self._rewind()
+
+    async def _follow(self) -> None:
+        follow: AsyncGenerator[Batch, None] = self._store.follow(self.session, self.position)
+        async with contextlib.aclosing(follow):
+            async for batch in follow:
+                await self._news.put(batch)
+                self._wake.set()
+
+    async def _serve(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self._news.empty():
+                await self._hear(self._news.get_nowait())
+            if self._syncs:
+                await self._catch_up_for_those_who_wait()
+            if self._wishes:
+                await self._write([self._wishes.popleft() for _ in range(min(GROUP, len(self._wishes)))])
+                self._wake.set()
+
+    async def _hear(self, batch: Batch) -> None:
+        if batch.epoch == self.position.epoch and batch.rows and self._take(batch.rows):
+            return
+        with contextlib.suppress(StoreAway):  # the follower says it again
+            await self._catch_up()
+
+    async def _catch_up_for_those_who_wait(self) -> None:
+        waiting, self._syncs = self._syncs, []
+        error: StoreAway | None = None
+        try:
+            await self._catch_up()
+        except StoreAway as away:
+            error = away
+        for done in waiting:
+            if not done.done():
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(StoreAway(str(error)))
+
+    async def _catch_up(self) -> None:
+        tail = await self._store.position(self.session)
+        if tail.epoch != self.position.epoch or tail.seq < self.position.seq:
+            await self._reload()
+        while self.position.seq < tail.seq:
+            rows = await self._store.read(self.session, self.position.seq, PAGE)
+            if not rows or not self._take(rows):
+                raise StoreAway(f"{self.session} has a gap after {self.position.seq}")
+
+    async def _reload(self) -> None:
+        await self.load()
+        log.info("room loaded again", session=self.session, epoch=self.position.epoch, seq=self.position.seq)
+        self.heard((), False)
+
+    def _take(self, rows: Sequence[Row]) -> bool:
+        """Fold rows that somebody else may have written; False if one before them is missing."""
+        entries = [_entries.decode(row.body) for row in rows if row.seq > self.position.seq]
+        if entries and entries[0].seq != self.position.seq + 1:
+            return False
+        self._confirm(entries, own=False)
+        return True
+
+    def _confirm(self, entries: Sequence[Entry], *, own: bool) -> None:
+        for entry in entries:
+            self.room.fold(entry)
+            if self._ahead.seq < entry.seq:
+                self._ahead.fold(entry)
+            self.ring.append(entry)
+        self.position = Position(self.position.epoch, self.room.seq)
+        if entries:
+            self.heard(entries, own)
+
+    def _rewind(self) -> None:
+        self._ahead = Room.restore(self.room.snapshot())
+
+    # -- one batch ---------------------------------------------------------------------------------
+
+    async def _write(self, wishes: list[Wish]) -> None:
+        """Settle a batch of wishes, whatever happens."""
+        outcomes: list[Outcome] = [Refused("store_away", wait=1000)] * len(wishes)
+        self._writing = True
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                outcomes = await self._insist(wishes)
+        except TimeoutError:
+            log.warning("store away", session=self.session, wishes=len(wishes))
+            self._rewind()
+        finally:
+            for wish, outcome in zip(wishes, outcomes, strict=True):
+                wish.settle(outcome)
+            self._writing = False
+        await self._save_now_and_then()
+
+    async def _insist(self, wishes: list[Wish]) -> list[Outcome]:
+        pause, longest = PAUSES
+        while True:
+            try:
+                return await self._attempt(wishes)
+            except StoreAway:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+
+    async def _attempt(self, wishes: list[Wish]) -> list[Outcome]:
+        while True:
+            entries, outcomes = self._decide(wishes)
+            if not entries:
+                return outcomes
+            try:
+                await self._store.append(self.session, self.position, [_encode(entry) for entry in entries])
+            except Taken:
+                await self._step_back()
+            except StoreAway:
+                # Nobody knows whether the entries are there; if they are, their keys answer for them.
+                await self._step_back()
+            else:
+                self._confirm(entries, own=True)
+                return outcomes
+
+    async def _step_back(self) -> None:
+        try:
+            await self._catch_up()
+        finally:
+            self._rewind()
+
+    def _decide(self, wishes: list[Wish]) -> tuple[list[Entry], list[Outcome]]:
+        """Decide in order, each on what the ones before it caused."""
+        room = self._ahead
+        entries: list[Entry] = []
+        outcomes: list[Outcome] = []
+        for wish in wishes:
+            if entries and room.seq < entries[-1].seq:
+                room.fold(entries[-1])
+            outcome, events = _decided(room, wish)
+            if events:
+                entry = Entry(seq=room.seq + 1, at=wish.asked.at, events=events, key=wish.asked.key)
+                entries.append(entry)
+                outcome = entry.seq
+            outcomes.append(outcome)
+        return entries, outcomes
+
+    async def _save_now_and_then(self) -> None:
+        if self.room.seq - self._saved < SNAPSHOT_EVERY:
+            return
+        self._saved = self.room.seq
+        with contextlib.suppress(StoreAway):  # the next batch tries again
+            await self._store.save_snapshot(self.session, self.room.seq, _encode(self.room.snapshot()))
+
+    def _abandon(self) -> None:
+        for wish in self._wishes:
+            wish.settle(Refused("store_away", wait=1000))
+        for done in self._syncs:
+            if not done.done():
+                done.set_exception(StoreAway("the room is going away"))
+        self._wishes.clear()
+        self._syncs.clear()
+
+
+def _decided(room: Room, wish: Wish) -> tuple[Outcome, list[Any]]:
+    if (seq := room.answered(wish.asked.key)) is not None:
+        return seq, []
+    try:
+        return 0, list(decide(room, wish.asked, wish.command))
+    except Refused as refused:
+        return refused, []

@@ -1,0 +1,264 @@
+"""What one client does wrong is that client's affair: a canary in the same room keeps receiving."""
+
+import asyncio
+import base64
+import os
+import secrets
+import socket
+import struct
+
+import msgspec
+import pytest
+from starlette.datastructures import Headers
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from live.gateway.connection import OUTBOX_BYTES
+from live.gateway.host import SERVER
+from live.gateway.socket import origin_allowed
+from live.protocol.codes import SUBPROTOCOL, Close
+from live.protocol.frames import Done, Limits
+from rooms.chat import Post
+from tests.kit.polling import until
+from tests.kit.rooms import gateway
+
+HELLO = '{"t":"hello","v":1,"ticket":"attendee:eve"}'
+MALFORMED = {
+    "empty": "",
+    "not JSON": "}{",
+    "null": "null",
+    "number": "1e999",
+    "array": "[[[]]]",
+    "deep": "[" * 9000,
+    "deep objects": '{"a":' * 3000,
+    "unknown": '{"t":"drop table"}',
+    "server's frame": '{"t":"welcome"}',
+    "extra field": '{"t":"ping","at":1,"x":1}',
+    "wrong type": '{"t":"ping","at":[]}',
+    "second hello": HELLO,
+    "binary": b'{"t":"ping","at":1}',
+    "large": '{"t":"typing"' + " " * 20_000 + "}",
+    "control characters": '{"t":"ping\x00"}',
+    "long nonce": '{"t":"do","ref":1,"nonce":"' + "n" * 65 + '","cmd":{"t":"post","text":"hi"}}',
+    "negative ref": '{"t":"do","ref":-1,"nonce":"12345678","cmd":{"t":"post","text":"hi"}}',
+}
+
+
+@pytest.fixture
+async def node(where):
+    async with gateway(where) as node:
+        yield node
+
+
+@pytest.fixture
+async def embedded(tmp_path):
+    async with gateway(tmp_path, limits=Limits(hello_ms=200, silence_ms=600)) as node:
+        yield node
+
+
+@pytest.fixture
+async def patient(tmp_path):
+    async with gateway(tmp_path) as node:
+        yield node
+
+
+async def still_hears(canary, mio):
+    word = secrets.token_hex(4)
+    assert isinstance(await mio.do(Post(text=word)), Done)
+    await canary.holds(lambda _: word in canary.texts)
+
+
+async def test_malformed_frames_end_their_own_connection_only(node):
+    session = await node.session()
+    async with (
+        node.viewer(session, "attendee:canary") as canary,
+        node.viewer(session, "moderator:mio") as mio,
+    ):
+        for data in MALFORMED.values():
+            eve = await node.viewer(session, "attendee:eve").connect()
+            await eve.send(data)
+            assert await eve.gone() == Close.BAD_MESSAGE, data[:40]
+        await still_hears(canary, mio)
+        assert canary.snapshots == 1
+
+
+@pytest.mark.parametrize(
+    ("hello", "code"),
+    [
+        ('{"t":"hello","v":1,"ticket":"nobody"}', Close.BAD_TICKET),
+        ('{"t":"hello","v":2,"ticket":"attendee:eve"}', Close.TOO_OLD),
+        ('{"t":"ping","at":1}', Close.BAD_MESSAGE),
+        ("{", Close.BAD_MESSAGE),
+    ],
+)
+async def test_a_bad_greeting_is_answered_with_its_code(embedded, hello, code):
+    session = await embedded.session()
+    eve = await embedded.viewer(session, "", hello=hello).connect()
+    assert await eve.gone() == code
+
+
+async def test_an_unknown_session_is_a_bad_ticket(embedded):
+    eve = await embedded.viewer("s-none", "attendee:eve").connect()
+    assert await eve.gone() == Close.BAD_TICKET
+
+
+async def test_silence_ends_a_connection_before_and_after_hello(embedded):
+    session = await embedded.session()
+    async with connect(embedded.url(session), subprotocols=[SUBPROTOCOL]) as mute:
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await mute.recv()
+        assert mute.close_code == Close.NO_HELLO
+    eve = await embedded.viewer(session, "attendee:eve").connect()
+    assert await eve.gone() == Close.NO_PONG
+
+
+async def test_without_the_subprotocol_a_client_is_too_old(embedded):
+    session = await embedded.session()
+    async with connect(embedded.url(session)) as eve:
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await eve.recv()
+        assert eve.close_code == Close.TOO_OLD
+
+
+async def test_a_page_from_elsewhere_gets_no_socket(embedded):
+    session = await embedded.session()
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(embedded.url(session), subprotocols=[SUBPROTOCOL], origin="https://evil.example")
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, True),
+        ("https://madoi.example", True),
+        ("http://madoi.example:443", True),
+        ("https://other.example", True),
+        ("https://MADOI.example", True),
+        ("null", False),
+        ("", False),
+        ("https://evil.example", False),
+        ("https://sub.madoi.example", False),
+        ("https://madoi.example.evil.example", False),
+        ("https://madoi.example:8443", False),
+        ("http://other.example", False),
+        ("file://madoi.example", False),
+        ("https://madoi.example:port", False),
+        ("https://[", False),
+    ],
+)
+def test_origins(origin, allowed):
+    headers = {"host": "madoi.example:443"} | ({} if origin is None else {"origin": origin})
+    assert origin_allowed(Headers(headers), {"https://other.example"}) is allowed
+
+
+async def test_a_flood_is_refused_while_the_others_keep_receiving(node):
+    session = await node.session()
+    async with (
+        node.viewer(session, "attendee:canary") as canary,
+        node.viewer(session, "moderator:mio") as mio,
+        node.viewer(session, "attendee:eve") as eve,
+    ):
+        flood = [
+            msgspec.json.encode(
+                {"t": "do", "ref": n, "nonce": f"nonce-{n:03d}", "cmd": {"t": "post", "text": f"flood {n}"}}
+            ).decode()
+            for n in range(300)
+        ]
+        sending = asyncio.create_task(send_all(eve, flood))
+        await still_hears(canary, mio)
+        await sending
+        await until(lambda: len(eve.answers) == 300)
+        done = [answer for answer in eve.answers.values() if isinstance(answer, Done)]
+        refused = [answer for answer in eve.answers.values() if not isinstance(answer, Done)]
+        assert 1 <= len(done) <= 60
+        assert {answer.why for answer in refused} <= {"rate", "window"}
+        assert all(answer.wait for answer in refused if answer.why == "rate")
+        await canary.reached(max(answer.seq for answer in done))
+        assert len(canary.texts) == len(done) + 1
+
+
+async def send_all(viewer, frames):
+    for frame in frames:
+        await viewer.send(frame)
+
+
+async def test_a_reader_who_stops_reading_is_closed_and_the_others_go_on(patient):
+    session = await patient.session()
+    async with patient.viewer(session, "attendee:canary") as canary:
+        stuck = StuckReader(patient.port, session)
+        await asyncio.to_thread(stuck.enter)
+        members = patient.hub._find(session).members
+        connection = (await until(lambda: members.get("stuck"))).connection
+        for _ in range(100):
+            await asyncio.gather(
+                *(patient.hub.ask(session, SERVER, Post(text="x" * 1000)) for _ in range(20))
+            )
+            if connection.closing is not None:
+                break
+        assert connection.closing is Close.TOO_SLOW
+        assert connection.waiting <= OUTBOX_BYTES
+        done = await patient.hub.ask(session, SERVER, Post(text="still there"))
+        await canary.reached(done)
+        assert canary.closed is None
+        assert await asyncio.to_thread(stuck.read_to_the_close) == Close.TOO_SLOW
+
+
+class StuckReader:
+    """A client by hand with a small receive buffer, that greets and then reads nothing until asked."""
+
+    def __init__(self, port, session):
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        self._socket.settimeout(20)
+        self._socket.connect(("127.0.0.1", port))
+        self._session = session
+
+    def enter(self):
+        key = base64.b64encode(os.urandom(16)).decode()
+        request = f"GET /rooms/{self._session}/socket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+        request += f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        self._socket.sendall(f"{request}Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode())
+        data = b""
+        while b'"ready"' not in data:
+            data += self._socket.recv(1000)
+        hello = b'{"t":"hello","v":1,"ticket":"attendee:stuck"}'
+        self._socket.sendall(bytes([0x81, 0x80 | len(hello)]) + bytes(4) + hello)
+
+    def read_to_the_close(self):
+        data = b""
+        while b"\x88\x02" not in data:
+            chunk = self._socket.recv(65536)
+            assert chunk, "the connection ended without a reason"
+            data = data[-3:] + chunk
+        self._socket.close()
+        at = data.rindex(b"\x88\x02")
+        return struct.unpack("!H", data[at + 2 : at + 4])[0]
+
+
+async def test_a_room_whose_log_cannot_be_read_fails_alone(patient):
+    broken, sound = await patient.session(), await patient.session()
+    async with patient.viewer(broken, "attendee:saki") as saki, patient.viewer(sound, "moderator:mio") as mio:
+        store = patient.hub._store
+        await store.append(broken, await store.position(broken), [b"{"])
+        assert await saki.gone() == Close.RESYNC
+        await saki.connect()
+        assert await saki.gone() == Close.RESYNC
+        await still_hears(mio, mio)
+
+
+async def test_a_listener_that_fails_and_a_fan_out_that_fails_send_people_to_resume(patient):
+    session = await patient.session()
+    async with (
+        patient.viewer(session, "attendee:saki") as saki,
+        patient.viewer(session, "moderator:mio") as mio,
+    ):
+        patient.hub._find(session).members["saki"].names = None
+        done = await mio.do(Post(text="hi"))
+        assert isinstance(done, Done)
+        assert await saki.gone() == await mio.gone() == Close.RESYNC
+        await asyncio.gather(saki.connect(), mio.connect())
+        await asyncio.gather(saki.reached(done.seq), mio.reached(done.seq))
+        assert saki.texts == mio.texts == ["hi"]

@@ -1,0 +1,347 @@
+"""A room end to end: real sockets, both stores."""
+
+import asyncio
+import secrets
+
+import pytest
+
+from live.gateway.host import SERVER
+from live.protocol.codes import Close
+from live.protocol.frames import AskPage, Card, Done, Hello, Ping, Publication, Refused, Signal, Stage, Typing
+from live.stores import open_store
+from rooms import Level, SetState, State
+from rooms import Refused as Refusal
+from rooms.chat import Post, SetChatRules
+from rooms.door import Admit, Remove, Standing
+from rooms.queue import Approve, Ask, Vote
+from rooms.session import ChangeSettings
+from tests.kit.polling import until
+from tests.kit.rooms import Gateway, gateway
+
+
+@pytest.fixture
+async def node(where):
+    async with gateway(where) as node:
+        yield node
+
+
+async def test_a_message_reaches_everybody_once_with_its_authors_card(node):
+    session = await node.session()
+    async with (
+        node.viewer(session, "attendee:saki") as saki,
+        node.viewer(session, "attendee:ken") as ken,
+        node.viewer(session, "moderator:mio") as mio,
+    ):
+        done = await saki.do(Post(text="こんばんは"))
+        assert isinstance(done, Done)
+        for viewer in (saki, ken, mio):
+            await viewer.reached(done.seq)
+            assert viewer.texts == ["こんばんは"]
+            assert viewer.cards["saki"].name == "saki-san"
+        assert saki.welcome.you.level is Level.ADMITTED
+        assert mio.welcome.you.level is Level.STAFF
+
+
+async def test_who_resumes_holds_what_a_viewer_holds_who_never_left(node):
+    session = await node.session()
+    async with node.viewer(session, "attendee:ken") as ken, node.viewer(session, "moderator:mio") as mio:
+        saki = await node.viewer(session, "attendee:saki").connect()
+        await saki.do(Post(text="one"))
+        await saki.drop()
+        asked = await ken.do(Ask(text="これはどう考えればよいですか"))
+        await mio.reached(asked.seq)
+        (question,) = mio.mirror.board.values()
+        await mio.do(Approve(id=question.id, version=question.version))
+        done = await ken.do(Post(text="two"))
+        await saki.connect()
+        await saki.reached(done.seq)
+        assert (saki.snapshots, saki.resumes) == (1, 1)
+        async with node.viewer(session, "attendee:saki2") as fresh:
+            assert saki.texts == ken.texts == fresh.texts == ["one", "two"]
+            assert saki.mirror.listed == fresh.mirror.listed != {}
+            assert saki.cards.keys() >= {"ken", "saki"}
+        await saki.drop()
+
+
+async def test_a_position_of_another_history_or_level_gets_a_snapshot(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio:
+        saki = await node.viewer(session, "attendee:saki").connect()
+        seq, epoch = saki.seq, saki.epoch
+        await saki.drop()
+        hello = Hello(v=1, ticket="attendee:saki", epoch=epoch + 8, seq=seq)
+        async with node.viewer(session, "attendee:saki", hello=hello) as other:
+            assert (other.snapshots, other.resumes) == (1, 0)
+        hello = Hello(v=1, ticket="attendee:saki", epoch=epoch, seq=seq + 1000)
+        async with node.viewer(session, "attendee:saki", hello=hello) as ahead:
+            assert (ahead.snapshots, ahead.resumes) == (1, 0)
+        assert mio.epoch != epoch
+
+
+async def test_redaction_gives_everybody_the_room_anew(node):
+    session = await node.session()
+    async with node.viewer(session, "attendee:saki") as saki:
+        done = await saki.do(Post(text="忘れてほしい"))
+        await saki.reached(done.seq)
+        rows = await node.hub._store.read(session, done.seq - 1, 1)
+        await node.hub._store.redact(session, {done.seq: rows[0].body.replace("忘れてほしい".encode(), b"-")})
+        await saki.holds(lambda _: saki.texts == ["-"])
+        assert saki.snapshots == 2
+
+
+async def test_a_nonce_is_answered_once_even_by_another_server_process(where):
+    nonce = secrets.token_hex(8)
+    async with gateway(where) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:saki") as saki:
+            first = await saki.do(Post(text="once"), nonce)
+            again = await saki.do(Post(text="once"), nonce)
+            assert first.seq == again.seq
+    async with gateway(where) as node, node.viewer(session, "attendee:saki") as saki:
+        assert (await saki.do(Post(text="once"), nonce)).seq == first.seq
+        await saki.do(Post(text="twice"))
+        await saki.holds(lambda _: saki.texts == ["once", "twice"])
+
+
+async def test_of_two_racing_moderators_one_wins_and_the_other_learns_who(node):
+    session = await node.session()
+    async with (
+        node.viewer(session, "moderator:mio") as mio,
+        node.viewer(session, "moderator:rei") as rei,
+        node.viewer(session, "attendee:saki") as saki,
+    ):
+        asked = await saki.do(Ask(text="これはどう考えればよいですか"))
+        await asyncio.gather(mio.reached(asked.seq), rei.reached(asked.seq))
+        (question,) = mio.mirror.board.values()
+        command = Approve(id=question.id, version=question.version)
+        outcomes = await asyncio.gather(mio.do(command), rei.do(command))
+        (won,) = [one for one in outcomes if isinstance(one, Done)]
+        (lost,) = [one for one in outcomes if isinstance(one, Refused)]
+        assert (lost.why, lost.at, lost.by) == (
+            "conflict",
+            question.version + 1,
+            "mio" if won is outcomes[0] else "rei",
+        )
+
+
+async def test_two_nodes_on_one_store_keep_one_history(where):
+    store, other = await open_store(where), await open_store(where)
+    async with Gateway(store) as here, Gateway(other) as there:
+        session = await here.session()
+        async with (
+            here.viewer(session, "moderator:saki") as saki,
+            there.viewer(session, "moderator:ken") as ken,
+        ):
+            answers = await asyncio.gather(
+                *(viewer.do(Post(text=f"{viewer.ticket}{n}")) for viewer in (saki, ken) for n in range(8))
+            )
+            assert len({answer.seq for answer in answers}) == 16
+            await asyncio.gather(*(viewer.reached(max(a.seq for a in answers)) for viewer in (saki, ken)))
+            assert saki.texts == ken.texts
+            assert len(saki.texts) == 16
+            await until(lambda: "ken" in saki.cards and "saki" in ken.cards)
+            async with there.viewer(session, "moderator:saki"):
+                assert await saki.gone() == Close.TAKEN_OVER
+    await store.close()
+    await other.close()
+
+
+async def test_signals_are_counted_across_nodes(where):
+    store, other = await open_store(where), await open_store(where)
+    if store.__class__.__name__ == "EmbeddedStore":
+        await other.close()
+        other = store  # one process, by design
+    async with Gateway(store) as here, Gateway(other) as there:
+        session = await here.session()
+        crowd = [
+            await node.viewer(session, f"attendee:p{n}").connect() for n, node in enumerate((here, there) * 3)
+        ]
+        for viewer in crowd:
+            await viewer.send(Signal(kind="empathy"))
+        await until(lambda: all(one.signals.waves == {"empathy": 6} for one in crowd))
+        await until(lambda: all(one.signals.online == 6 for one in crowd))
+        for viewer in crowd:
+            await viewer.drop()
+    await store.close()
+    await other.close()
+
+
+async def test_a_second_tab_takes_the_place_of_the_first(node):
+    session = await node.session()
+    async with (
+        node.viewer(session, "attendee:saki") as first,
+        node.viewer(session, "attendee:saki") as second,
+    ):
+        assert await first.gone() == Close.TAKEN_OVER
+        assert isinstance(await second.do(Post(text="here")), Done)
+
+
+async def test_admission_gives_more_of_the_room_and_removal_ends_it(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:saki?") as saki:
+        assert saki.welcome.you.level is Level.EVERYONE
+        refused = await saki.do(Post(text="let me in"))
+        assert refused.why == "not_admitted"
+        await mio.do(Post(text="inside"))
+        assert saki.texts == []
+        await mio.do(Admit(person="saki"))
+        await until(lambda: saki.snapshots == 2)
+        assert saki.welcome.you.level is Level.ADMITTED
+        assert saki.texts == ["inside"]
+        await mio.do(Remove(person="saki"))
+        assert await saki.gone(1) == Close.REMOVED
+        assert mio.mirror.filed["saki"].standing is Standing.REMOVED
+        await saki.connect()
+        assert saki.welcome.you.level is Level.EVERYONE
+        await mio.holds(lambda room: room.filed["saki"].standing is Standing.WAITING)
+        await mio.do(Remove(person="saki", block=True))
+        assert await saki.gone(1) == Close.REMOVED
+        await saki.connect()
+        assert await saki.gone() == Close.REMOVED
+
+
+async def test_nobody_below_the_staff_hears_the_staff(node):
+    session = await node.session()
+    canary = secrets.token_hex(8)
+    async with (
+        node.viewer(session, "moderator:mio") as mio,
+        node.viewer(session, "speaker:abe") as abe,
+        node.viewer(session, "attendee:saki") as saki,
+        node.viewer(session, "attendee:ken?") as ken,
+    ):
+        staff = await mio.do(Post(text=canary, channel="staff"))
+        await mio.holds(lambda _: canary in mio.texts)
+        await abe.do(Post(text=f"b{canary}", channel="backstage"))
+        done = await mio.do(Post(text="for all"))
+        await asyncio.gather(*(one.reached(done.seq) for one in (abe, saki)))
+        assert isinstance(staff, Done)
+        assert canary not in saki.said() + ken.said()
+        assert f"b{canary}" in abe.said()
+        assert f'"{canary}' not in abe.said()
+        page = await page_of(saki, "staff")
+        assert (page.events, page.more) == ([], False)
+
+
+async def page_of(viewer, channel, **where):
+    viewer._ref += 1
+    ref = viewer._ref
+    await viewer.send(AskPage(ref=ref, channel=channel, **where))
+    return await until(lambda: viewer.answers.get(ref))
+
+
+async def test_history_is_paged_both_ways(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio:
+        for n in range(12):
+            await mio.do(Post(text=str(n)))
+        await mio.holds(lambda _: len(mio.texts) == 12)
+        ids = list(mio.mirror.messages)
+        page = await page_of(mio, "main", before=ids[6], limit=4)
+        assert ([event.message.text for event in page.events], page.more) == (["2", "3", "4", "5"], True)
+        page = await page_of(mio, "main", after=ids[8], limit=10)
+        assert ([event.message.text for event in page.events], page.more) == (["9", "10", "11"], False)
+
+
+async def test_the_end_closes_every_socket_for_good(node):
+    session = await node.session()
+    async with node.viewer(session, "attendee:saki") as saki, node.viewer(session, "moderator:mio") as mio:
+        await mio.do(SetState(state=State.CLOSED))
+        assert await saki.gone() == await mio.gone() == Close.ENDED
+        assert saki.mirror.one["state"][0] is State.CLOSED
+        await saki.connect()
+        assert await saki.gone() == Close.ENDED
+
+
+async def test_signals_are_aggregated_and_never_shown_for_few(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio:
+        crowd = [await node.viewer(session, f"attendee:p{n}").connect() for n in range(5)]
+        for viewer in crowd[:4]:
+            await viewer.send(Signal(kind="nod"))
+        await crowd[0].send(Typing())
+        await until(lambda: mio.signals.typing == ["p0"] and mio.signals.online == 6)
+        assert mio.signals.waves == {}
+        await crowd[4].send(Signal(kind="nod"))
+        await until(lambda: mio.signals.waves == crowd[0].signals.waves == {"nod": 5})
+        assert crowd[0].signals.present is None
+        assert mio.signals.present == ["mio", "p0", "p1", "p2", "p3", "p4"]
+        await crowd[0].do(Post(text="said"))
+        await until(lambda: mio.signals.typing == [])
+        for viewer in crowd:
+            await viewer.drop()
+        late = await node.viewer(session, "attendee:p9").connect()
+        await until(lambda: late.signals.online == 7)
+        await late.drop()
+
+
+async def test_vote_counts_move_for_all_and_may_be_the_staffs_only(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:aki") as aki:
+        await mio.do(ChangeSettings(moderated=False))
+        await mio.do(Ask(text="どう声をかけますか？"))
+        question = (await aki.holds(lambda room: list(room.listed.values())))[0].id
+        await aki.do(Vote(id=question))
+        await until(lambda: aki.signals.votes == mio.signals.votes == {question: 1})
+        late = await node.viewer(session, "attendee:late").connect()
+        await until(lambda: late.signals.votes == {question: 1})
+        await mio.do(ChangeSettings(counts_hidden=True))
+        await until(lambda: late.signals.votes == {} and mio.signals.votes == {question: 1})
+        await aki.do(Vote(id=question, on=False))
+        await until(lambda: mio.signals.votes == {})
+        assert "aki" not in late.said()[-400:]
+        await late.drop()
+
+
+async def test_a_notice_has_a_front_and_a_back_and_waits_for_who_comes_later(node):
+    session = await node.session()
+    front, behind = Stage(speaking="abe"), Stage(slots={"v0": Publication("ito", "camera")})
+    async with node.viewer(session, "attendee:saki") as saki, node.viewer(session, "attendee:kay?") as kay:
+        node.hub.signal(session, {Level.ADMITTED: front, Level.STAGE: behind})
+        async with node.viewer(session, "speaker:abe") as abe:
+            await until(lambda: saki.stage == front and abe.stage == behind)
+        await kay.send(Ping(at=1))
+        await until(lambda: "pong" in kay.frames[-1])
+        assert kay.stage is None
+
+
+async def test_the_http_side_asks_listens_and_reads(node):
+    heard = []
+    node.hub.on_change(lambda _session, _room: 1 / 0)
+    node.hub.on_change(lambda session, room: heard.append((session, room.seq)))
+    session = await node.session()
+    room = await node.hub.room(session)
+    assert room.session.state is State.LIVE
+    assert heard == [(session, 1), (session, 2)]
+    assert await node.hub.ask(session, SERVER, SetState(state=State.LIVE)) == 0
+    with pytest.raises(Refusal, match="bad_transition"):
+        await node.hub.ask(session, SERVER, SetState(state=State.PUBLISHED))
+    assert (await node.hub.room("unknown")).session.id == ""
+    async with node.viewer(session, "attendee:saki") as saki:
+        await node.hub.put_card(session, Card("saki", "佐木", "attendee"))
+        await until(lambda: saki.cards["saki"].name == "佐木")
+        await node.hub.erase(session)
+        assert await saki.gone() == Close.ENDED
+    assert (await node.hub.room(session)).session.id == ""
+
+
+async def test_a_deploy_asks_everybody_to_come_back(node):
+    session = await node.session()
+    viewers = [await node.viewer(session, f"attendee:p{n}").connect() for n in range(5)]
+    await node.hub.drain(0.2)
+    assert [await viewer.gone() for viewer in viewers] == [Close.RESTARTING] * 5
+    late = await node.viewer(session, "attendee:p9").connect()
+    assert await late.gone() == Close.RESTARTING
+
+
+async def test_a_long_log_is_snapshotted_and_read_back(where):
+    async with gateway(where) as node:
+        session = await node.session()
+        rules = [SetChatRules(slow=n + 1) for n in range(205)]
+        await asyncio.gather(*(node.hub.ask(session, SERVER, rule) for rule in rules))
+        saved = await until(lambda: node.hub._store.snapshot(session))
+        assert saved.seq >= 200
+        before = await node.hub.room(session)
+    async with gateway(where) as node:
+        room = await node.hub.room(session)
+        assert room.chat.rules.slow == 205
+        assert list(room.facts()) == list(before.facts())
