@@ -1,0 +1,288 @@
+"""`madoi`: serve, make sessions and tickets, look around, check the machine."""
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import msgspec
+
+from live.app import SERVER_FILE, TOKEN_FILE, Running, bind, serve
+from live.doctor import examine
+from live.media import MediaRefused
+from live.settings import BadSettings, Settings, load, values, variable
+from live.stores import StoreAway
+from live.telemetry import configure
+from live.web.health import server_version
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a running server is, and the organiser's token for it."""
+
+    url: str
+    token: str
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(server_version(), prog_name="madoi")
+@click.option("--config", "path", type=click.Path(path_type=Path), help="TOML file of settings")
+@click.pass_context
+def main(context: click.Context, path: Path | None) -> None:
+    """Madoi: self-hosted live online study sessions."""
+    context.obj = path
+
+
+def _settings(path: Path | None, **flags: object) -> Settings:
+    try:
+        return load(os.environ, path, **flags)
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of commands that start a server."""
+    for option in (
+        click.option("--data", help="folder of the embedded store and of generated secrets"),
+        click.option("--store", help="embedded, or redis://…"),
+        click.option("--port", type=click.IntRange(0, 65535), help="port of HTTP; 0 takes a free one"),
+        click.option("--host", help="address of HTTP"),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command("serve")
+@_common
+@click.pass_obj
+def serve_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 - click's values
+    """Start the server. Ctrl-C or SIGTERM drains and stops it."""
+    settings = _settings(path, **flags)
+    configure(settings.log, as_json=settings.log_json)
+    try:
+        listening = bind(settings)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        ) from error
+    try:
+        _run(serve(settings, listening, _greet))
+    except StoreAway as error:
+        raise click.ClickException(f"the store is not available: {error}") from error
+    except MediaRefused as error:
+        raise click.ClickException(
+            f"the media worker does not start: {error} (port {settings.media.port})"
+        ) from error
+
+
+def _greet(url: str, token: str) -> None:
+    """Say where the organiser's door is: on stdout, never in a log."""
+    click.echo(f"Madoi {server_version()} serves {url}")
+    click.echo(f"Organiser: {url}/organise#token={token}")
+    sys.stdout.flush()
+
+
+def _run(work: Any) -> None:  # noqa: ANN401 - a coroutine
+    import uvloop  # noqa: PLC0415 - Linux and macOS only
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+@main.group()
+@click.option("--url", help="a running server; default: the one whose data folder is --data")
+@click.option("--data", help="data folder of a server on this machine")
+@click.pass_context
+def session(context: click.Context, url: str | None, data: str | None) -> None:
+    """Make sessions on a running server, list, show and close them."""
+    context.obj = (context.obj, url, data)
+
+
+def _reaching(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command of `session` name the server too, before or after its own name."""
+
+    @click.option("--url", help="as of `madoi session`")
+    @click.option("--data", help="as of `madoi session`")
+    @click.pass_obj
+    @functools.wraps(command)
+    def run(group: Any, /, url: str | None, data: str | None, **rest: Any) -> None:  # noqa: ANN401 - click's
+        path, group_url, group_data = group
+        command(_place(path, url or group_url, data or group_data), **rest)
+
+    return run
+
+
+def _place(path: Path | None, url: str | None, data: str | None) -> Place:
+    settings = _settings(path, data=data)
+    folder = Path(settings.data)
+    if url is None:
+        try:
+            url = msgspec.json.decode((folder / SERVER_FILE).read_bytes(), type=Running).url
+        except (OSError, msgspec.DecodeError):
+            url = settings.public_url or f"http://localhost:{settings.port}"
+    token = settings.organiser_token
+    if not token:
+        try:
+            token = (folder / TOKEN_FILE).read_text("utf-8").strip()
+        except OSError as error:
+            raise click.ClickException(
+                f"no organiser token: set {variable('organiser_token')}, or --data to the server's folder"
+            ) from error
+    return Place(url.rstrip("/"), token)
+
+
+def _ask(place: Place, method: str, path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
+    try:
+        answer = httpx.request(
+            method,
+            place.url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {place.token}"},
+            timeout=30,
+        )
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"{place.url} does not answer: {error}") from error
+    if answer.is_error:
+        problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+        says = problem.get("detail") or problem.get("title") or ""
+        raise click.ClickException(f"{answer.status_code} {problem.get('code', '')}: {says}")
+    return answer.json()
+
+
+def _print(value: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+@session.command("create")
+@click.argument("title")
+@click.option("--kind", type=click.Choice(["lecture", "case", "networking", "reading"]), default="lecture")
+@click.option("--starts-at", help="RFC 3339, such as 2026-12-01T20:00:00+09:00")
+@click.option("--capacity", type=click.IntRange(1, 100_000), default=500)
+@click.option("--moderated/--unmoderated", default=True, help="whether staff approve questions first")
+@click.option("--anonymity", type=click.Choice(["named", "anonymous", "full"]), default="anonymous")
+@click.option("--door", type=click.Choice(["knock", "open"]), default="knock")
+@_reaching
+def session_create(
+    place: Place,
+    /,
+    title: str,
+    moderated: bool,
+    anonymity: str,
+    **rest: Any,  # noqa: ANN401 - click's values
+) -> None:
+    """Make a session and print its id and links."""
+    body = {"title": title, "qa": {"moderated": moderated, "anonymity": anonymity}, **rest}
+    _print(_ask(place, "POST", "/api/sessions", body))
+
+
+@session.command("list")
+@click.option("--json", "as_json", is_flag=True, help="everything, as JSON")
+@_reaching
+def session_list(place: Place, as_json: bool) -> None:
+    """List sessions, newest first."""
+    answer = _ask(place, "GET", "/api/sessions")
+    if as_json:
+        _print(answer)
+        return
+    for one in answer["sessions"]:
+        click.echo(f"{one['id']}  {one['state']:<10} {one.get('starts_at') or '-':<25} {one['title']}")
+
+
+@session.command("show")
+@click.argument("id")
+@_reaching
+def session_show(place: Place, id: str) -> None:  # noqa: A002 - the argument's name in the help
+    """Show a session with its links and counts."""
+    _print(_ask(place, "GET", f"/api/sessions/{id}"))
+
+
+@session.command("close")
+@click.argument("id")
+@_reaching
+def session_close(place: Place, id: str) -> None:  # noqa: A002 - the argument's name in the help
+    """Close a session for good."""
+    _print(_ask(place, "POST", f"/api/sessions/{id}/state", {"state": "closed"}))
+
+
+@main.command("ticket")
+@click.argument("session_id", metavar="SESSION")
+@click.argument("role", type=click.Choice(["organiser", "moderator", "speaker", "presenter", "attendee"]))
+@click.argument("name")
+@click.option("--profession", default="")
+@click.option("--url", help="a running server; default: the one whose data folder is --data")
+@click.option("--data", help="data folder of a server on this machine")
+@click.pass_obj
+def ticket_command(
+    path: Path | None,
+    *,
+    session_id: str,
+    role: str,
+    name: str,
+    profession: str,
+    url: str | None,
+    data: str | None,
+) -> None:
+    """Make a personal ticket and print it with its link."""
+    body = {"role": role, "name": name, "profession": profession}
+    _print(_ask(_place(path, url, data), "POST", f"/api/sessions/{session_id}/tickets", body))
+
+
+@main.command("config")
+@click.pass_obj
+def config_command(path: Path | None) -> None:
+    """Print every setting: its environment variable, the value in force, what it means."""
+    for key, value, says in values(_settings(path)):
+        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        click.echo(f"{key} = {shown or '(empty)'}\n    {says}  [{variable(key)}]")
+
+
+@main.command("doctor")
+@_common
+@click.pass_obj
+def doctor_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 - click's values
+    """Check this machine: ports, store, fan-out body, TURN, versions. Exit 1 if something must be mended."""
+    findings = asyncio.run(examine(_settings(path, **flags)))
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.what:<14} {finding.says}")
+    if not all(finding.good for finding in findings):
+        raise SystemExit(1)
+
+
+@main.command("protocol")
+@click.option("--check", is_flag=True, help="say which printed files are stale, and exit 1 if any is")
+def protocol_command(check: bool) -> None:
+    """Print docs/protocol.md, docs/asyncapi.json and the client's types from the message classes."""
+    from live.protocol.__main__ import ROOT  # noqa: PLC0415 - only a source tree needs it
+    from live.protocol.__main__ import main as printer  # noqa: PLC0415 - likewise
+
+    if not (ROOT / "static").is_dir():
+        raise click.ClickException("the printed files belong to a source tree; see docs/protocol.md there")
+    raise SystemExit(printer(["--check"] if check else []))
+
+
+@main.command("demo")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="port of HTTP")
+@click.option("--data", default="data/demo", help="data folder of the demo")
+@click.option("--attendees", type=click.IntRange(1, 200), default=8, help="bot attendees")
+@click.pass_obj
+def demo_command(path: Path | None, port: int, data: str, attendees: int) -> None:
+    """Start a server with one session full of life, and print a link per role."""
+    from live.demo.play import play  # noqa: PLC0415 - it loads codecs that nothing else needs
+
+    settings = _settings(path, port=port, data=data)
+    configure("warning", as_json=False)
+    try:
+        listening = bind(settings)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        ) from error
+    _run(play(settings, listening, attendees))
+
+
+if __name__ == "__main__":
+    main()

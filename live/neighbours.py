@@ -1,0 +1,185 @@
+"""The room hub and the media link, in the shapes that the HTTP side wants of its neighbours."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import msgspec
+from starlette.routing import WebSocketRoute
+
+from live.gateway.hub import Hub
+from live.gateway.socket import RoomSocket
+from live.gateway.viewing import Caller
+from live.media import (
+    Answer,
+    MediaLink,
+    MediaRefused,
+    MediaSettings,
+    Patch,
+    StageFacts,
+    StageNotice,
+)
+from live.protocol.frames import Card, Publication, Stage
+from live.settings import Settings
+from live.web.desk import Bearer, Desk
+from live.web.origins import origin_of
+from live.web.problems import Problem
+from rooms import Command, Level, Role, Room, StageTruth
+
+
+class HubRooms:
+    """The room hub in the shape that the HTTP side wants.
+
+    Args:
+        hub: already started.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._notices: dict[str, dict[Level, Stage]] = {}
+
+    async def room(self, session: str) -> Room:
+        """Return the session's room as the log has it now."""
+        return await self._hub.room(session)
+
+    async def ask(self, session: str, person: str, role: Role, command: Command) -> None:
+        """Let the room decide and the store keep."""
+        await self._hub.ask(session, Caller(person, role, ""), command)
+
+    async def erase(self, session: str) -> None:
+        """Close a room for everybody and remove everything about it from the store."""
+        await self._hub.erase(session)
+
+    async def put_card(self, session: str, card: Card) -> None:
+        """Keep a card and show it to those who know the person."""
+        await self._hub.put_card(session, card)
+
+    def numbers(self) -> dict[str, float]:
+        """Count rooms and sockets of this server."""
+        connections = self._hub.connections()
+        return {"rooms": len(connections), "sockets": sum(connections.values())}
+
+    def notice(self, session: str, notice: StageNotice) -> None:
+        """Show viewers what the media plane tells: one variant for the audience, one behind the curtain."""
+        slots = {mid: Publication(slot.person, slot.source) for mid, slot in notice.slots.items()}
+        frame = Stage(slots=slots, speaking=notice.speaking, lines=notice.lines, away=notice.away)
+        frames = self._notices.setdefault(session, {})
+        frames[Level.STAGE if notice.behind else Level.ADMITTED] = frame
+        self._hub.signal(session, frames)
+
+
+def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
+    """Make the WebSocket's route; who says hello is found at the desk."""
+
+    async def authenticate(session: str, ticket: str) -> Caller | None:
+        try:
+            bearer = await desk.bearer_of_hello(session, ticket)
+        except Problem:
+            return None
+        return await _caller(desk, session, bearer)
+
+    own = (origin_of(settings.public_url),) if settings.public_url else ()
+    others = tuple(origin_of(url) for url in settings.origins)
+    return RoomSocket(hub, authenticate, own + others).route()
+
+
+async def _caller(desk: Desk, session: str, bearer: Bearer) -> Caller:
+    raw = await desk.store.card(session, bearer.person)
+    card = msgspec.json.decode(raw, type=Card) if raw else Card(bearer.person, "", bearer.role)
+    return Caller(bearer.person, bearer.role, card.name, card.profession, bearer.registered)
+
+
+class LinkMedia:
+    """The media link in the shape that the HTTP side and the curtain want.
+
+    Args:
+        link: the link, already started.
+    """
+
+    def __init__(self, link: MediaLink) -> None:
+        self._link = link
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, settings: Settings, secret: bytes) -> AsyncIterator["LinkMedia"]:
+        """Start a media worker, and end it on the way out.
+
+        Args:
+            settings: in force.
+            secret: the same after a restart, so that peers of the former life are told to come back.
+
+        Raises:
+            live.media.MediaRefused: the media port is taken, or the worker does not start.
+        """
+        link = MediaLink(
+            MediaSettings(
+                port=settings.media.port,
+                host=settings.media.host,
+                public_addresses=list(settings.media.addresses),
+                fanout=settings.fanout,
+            ),
+            secret=secret,
+        )
+        await link.start()
+        try:
+            yield cls(link)
+        finally:
+            await link.close()
+
+    def on_notice(self, told: Callable[[str, StageNotice], None]) -> None:
+        """Let `told` hear what the worker tells of rooms."""
+        self._link.on_notice = told
+
+    async def publish(self, room: str, person: str, source: str, offer_sdp: str) -> Answer:
+        """Take a WHIP offer."""
+        with _problems():
+            return await self._link.publish(room, person, source, offer_sdp)
+
+    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None) -> Answer:
+        """Take a WHEP offer, or make one."""
+        with _problems():
+            return await self._link.watch(room, person, behind, offer_sdp)
+
+    async def answer(self, room: str, resource: str, sdp: str) -> None:
+        """Take the answer to an offer of ours."""
+        with _problems():
+            await self._link.answer(room, resource, sdp)
+
+    async def patch(self, room: str, resource: str, fragment: str, etag: str | None) -> Patch:
+        """Take candidates or an ICE restart."""
+        with _problems():
+            return await self._link.patch(room, resource, fragment, etag)
+
+    async def delete(self, room: str, resource: str) -> None:
+        """End a resource."""
+        with _problems():
+            await self._link.delete(room, resource)
+
+    async def stage(self, room: str, truth: StageTruth) -> None:
+        """Tell the stage's whole truth."""
+        muted = {person: [str(source) for source in sources] for person, sources in truth.muted.items()}
+        facts = StageFacts(
+            open=truth.open,
+            on_stage=truth.on_stage,
+            backstage=truth.backstage,
+            muted=muted,
+            veiled=truth.veiled,
+        )
+        await self._link.stage(room, facts)
+
+    async def expel(self, room: str, person: str) -> None:
+        """End everything that a person sends and receives."""
+        await self._link.expel(room, person)
+
+    async def stats(self) -> dict[str, int | float | str]:
+        """Count."""
+        return await self._link.stats()
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    """Let the media plane's refusals arrive as problems of the HTTP surface."""
+    try:
+        yield
+    except MediaRefused as refused:
+        wait = 1000 if refused.status >= 500 else None  # noqa: PLR2004 - the server's own trouble passes
+        raise Problem(refused.code, status=refused.status, wait=wait) from refused

@@ -1,0 +1,251 @@
+"""The desk that every operation works at: what it needs to know, and who is asking. `live.app` fills it."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+
+from live.settings import Settings
+from live.stores import Store
+from live.tickets import SOCKET_SECONDS, BadTicket, Claims, Purpose, Tickets
+from live.web.cookies import ORGANISER, cookie
+from live.web.origins import Origins
+from live.web.ports import Media, Rooms
+from live.web.problems import Problem
+from live.web.rates import Rates
+from live.web.register import Register
+from rooms import STAFF_ROLES, Role, Room
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Bearer(msgspec.Struct, frozen=True):
+    """Who asks, by ticket or cookie, in one session.
+
+    Attributes:
+        person: the person id; one that a shared ticket stands for where no cookie is.
+        role: from the ticket, at this call.
+        registered: the ticket names its person, so that the door lets it in.
+        shared: it is a shared link's ticket, used directly.
+    """
+
+    person: str
+    role: Role
+    registered: bool
+    shared: bool = False
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the bearer moderates."""
+        return self.role in STAFF_ROLES
+
+
+@dataclass
+class Desk:
+    """Everything an operation needs.
+
+    Attributes:
+        settings: in force.
+        organiser_token: the organiser's key.
+        store: index, cards and one-time claims.
+        register: the sessions that exist.
+        tickets: signs and reads.
+        rooms: the room hub.
+        media: the media link.
+        port: on which HTTP is reached.
+        settle: returns once the media plane knows a room's stage.
+        outsiders: per session, people who watch although the door has not admitted them; the curtain's
+            opening
+            ends their watching.
+        now: Unix time in seconds.
+    """
+
+    settings: Settings
+    organiser_token: str
+    store: Store
+    register: Register
+    tickets: Tickets
+    rooms: Rooms
+    media: Media
+    port: int
+    settle: Callable[[str, Room], Awaitable[None]]
+    outsiders: dict[str, set[str]] = field(default_factory=dict)
+    now: Callable[[], float] = time.time
+    draining: bool = False
+    origins: Origins = field(init=False)
+    attempts: Rates = field(init=False)
+    entries: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.origins = Origins(self.settings)
+        self.attempts = Rates(self.settings.limits.attempts)
+        self.entries = Rates(self.settings.limits.entries)
+
+    @property
+    def public_url(self) -> str:
+        """How browsers reach us, without a slash at the end."""
+        return (self.settings.public_url or f"http://localhost:{self.port}").rstrip("/")
+
+    def is_organiser(self, request: HTTPConnection) -> bool:
+        """Tell whether the organiser asks; a wrong bearer token counts as an attempt.
+
+        Raises:
+            Problem: the cookie is right but another site's page sends it, or the address has tried too often.
+        """
+        given = cookie(request, ORGANISER)
+        if given is not None and self._reads(given, ORGANISER):
+            self.origins.check_cookie(request)
+            return True
+        token = bearer_token(request)
+        if token is not None:
+            self.check_attempts(request)
+        return token is not None and hmac.compare_digest(token.encode(), self.organiser_token.encode())
+
+    def require_organiser(self, request: HTTPConnection) -> None:
+        """Let only the organiser pass.
+
+        Raises:
+            Problem: somebody else asks, or the address has tried too often.
+        """
+        self.check_attempts(request)
+        if not self.is_organiser(request):
+            if bearer_token(request) is not None:
+                self.failed_attempt(request)
+            raise Problem("bad_ticket")
+
+    async def bearer(self, request: HTTPConnection, session: str) -> Bearer:
+        """Return who asks in a session, by `Authorization: Bearer <ticket>` or by cookie.
+
+        Raises:
+            Problem: no ticket, or not one of this session, or another site's page sends the cookie.
+        """
+        text = bearer_token(request)
+        if text is not None:
+            self.check_attempts(request)
+            try:
+                return await self.bearer_of(session, text)
+            except Problem:
+                self.failed_attempt(request)
+                raise
+        seat = cookie(request, session)
+        if seat is None:
+            raise Problem("bad_ticket")
+        bearer = await self._seated(session, seat)
+        self.origins.check_cookie(request)
+        return bearer
+
+    async def bearer_of(self, session: str, text: str) -> Bearer:
+        """Return who a link ticket of this session stands for.
+
+        Raises:
+            Problem: it is not one, or was revoked.
+        """
+        claims = await self._claims("link", session, text)
+        if claims.person is not None:
+            return Bearer(claims.person, claims.role, registered=True)
+        return Bearer(self.tickets.person_of(text), claims.role, registered=False, shared=True)
+
+    async def bearer_of_hello(self, session: str, text: str) -> Bearer:
+        """Return who says hello on a socket, by a one-time socket ticket or (programs) by a link ticket.
+
+        Raises:
+            Problem: neither, or the one-time ticket was used before.
+        """
+        try:
+            claims = await self._claims("socket", session, text)
+        except Problem:
+            return await self.bearer_of(session, text)
+        if claims.person is None or not await self.store.claim_once(
+            f"socket:{claims.id}", 2 * SOCKET_SECONDS
+        ):
+            raise Problem("bad_ticket")
+        return Bearer(claims.person, claims.role, registered=claims.registered)
+
+    def check_attempts(self, request: HTTPConnection) -> None:
+        """Refuse an address that has failed too often of late."""
+        wait = self.attempts.wait(address(request), self.now() * 1000)
+        if wait:
+            raise Problem("too_many", wait=wait)
+
+    def failed_attempt(self, request: HTTPConnection) -> None:
+        """Count a wrong token or ticket against its address."""
+        self.attempts.take(address(request), self.now() * 1000)
+
+    async def read(self, request: Request, takes: type[T]) -> T:
+        """Read and decode a JSON body.
+
+        Raises:
+            Problem: it is too large, not JSON, or not of this type.
+        """
+        if (
+            request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+            != "application/json"
+        ):
+            raise Problem("media_type_refused", "application/json is taken")
+        raw = await self.read_bytes(request)
+        try:
+            return msgspec.json.decode(raw, type=takes)
+        except msgspec.ValidationError as error:
+            raise Problem("bad_value", str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem("bad_body") from error
+
+    async def read_bytes(self, request: Request) -> bytes:
+        """Read a body up to the limit.
+
+        Raises:
+            Problem: it is larger, too slow, or the client went away in the middle.
+        """
+        limit = self.settings.limits.body
+        if int(request.headers.get("content-length", "0")) > limit:
+            raise Problem("body_too_large", headers={"Connection": "close"})
+        raw = bytearray()
+        try:
+            async with asyncio.timeout(self.settings.limits.patience):
+                async for chunk in request.stream():
+                    raw += chunk
+                    if len(raw) > limit:
+                        raise Problem("body_too_large", headers={"Connection": "close"})
+        except TimeoutError as error:
+            raise Problem("body_late", headers={"Connection": "close"}) from error
+        except ClientDisconnect as error:
+            raise Problem("bad_body") from error
+        return bytes(raw)
+
+    async def _seated(self, session: str, seat: str) -> Bearer:
+        claims = await self._claims("seat", session, seat)
+        if claims.person is None:
+            raise Problem("bad_ticket")
+        return Bearer(claims.person, claims.role, registered=claims.registered)
+
+    async def _claims(self, purpose: Purpose, session: str, text: str) -> Claims:
+        try:
+            claims = self.tickets.read(purpose, text, self.now())
+        except BadTicket as error:
+            raise Problem("bad_ticket") from error
+        record = await self.register.find(session)
+        if claims.session != session or claims.generation != record.generation:
+            raise Problem("bad_ticket")
+        return claims
+
+    def _reads(self, text: str, session: str) -> bool:
+        try:
+            return self.tickets.read("seat", text, self.now()).session == session
+        except BadTicket:
+            return False
+
+
+def bearer_token(request: HTTPConnection) -> str | None:
+    """Return the token of `Authorization: Bearer …` (RFC 6750 §2.1), or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def address(request: HTTPConnection) -> str:
+    """Return the client's address, as far as a trusted proxy or the socket says it."""
+    return request.client.host if request.client else "?"

@@ -1,0 +1,200 @@
+"""The HTTP side of WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): offers, answers, trickle, the end.
+
+The media worker does the work behind `Desk.media`; here are methods, status codes, headers and who may.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from live.protocol.frames import Card
+from live.web.desk import Bearer, Desk
+from live.web.operation import METHODS, problem_of
+from live.web.ports import Answer
+from live.web.problems import Problem
+from live.web.sessions import put_card
+from live.web.turn import ice_links
+from rooms import Arrive, Level, State, stage_truth
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+SOURCES = frozenset({"camera", "screen"})
+_OPTIONS = {"Access-Control-Max-Age": "86400", "Accept-Post": SDP, "Accept-Patch": f"{FRAGMENT}, {SDP}"}
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "Location, ETag, Link, Retry-After",
+}
+Run = Callable[[Request, Bearer], Awaitable[Response]]
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Make the four addresses."""
+    door = Doorway(desk)
+
+    async def whip(request: Request) -> Response:
+        return await door.serve(request, "POST", door.publish)
+
+    async def whep(request: Request) -> Response:
+        return await door.serve(request, "POST", door.watch)
+
+    async def resource(request: Request) -> Response:
+        if request.method == "DELETE":
+            return await door.serve(request, "DELETE", door.delete)
+        return await door.serve(request, "PATCH, DELETE", door.patch)
+
+    return [
+        Route("/whip/{id}", whip, methods=METHODS),
+        Route("/whep/{id}", whep, methods=METHODS),
+        Route("/whip/{id}/{resource}", resource, methods=METHODS),
+        Route("/whep/{id}/{resource}", resource, methods=METHODS),
+    ]
+
+
+class Standing(NamedTuple):
+    """What a bearer may see and do now: level, whether behind the curtain, whether the session is live."""
+
+    level: Level
+    behind: bool
+    live: bool
+
+
+class Doorway:
+    """The operations behind WHIP's and WHEP's addresses."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def serve(self, request: Request, allowed: str, run: Run) -> Response:
+        """Answer a preflight, refuse other methods, run, and turn failures into problems."""
+        response = await self._answer(request, allowed, run)
+        response.headers.update({**_CORS, "Cache-Control": "no-store"})
+        return response
+
+    async def _answer(self, request: Request, allowed: str, run: Run) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_OPTIONS)
+        if request.method not in allowed.split(", "):
+            return Problem("method_refused", headers={"Allow": f"{allowed}, OPTIONS"}).response()
+        try:
+            return await run(request, await self._desk.bearer(request, request.path_params["id"]))
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever happens gets its documented answer
+            return problem_of(error, request).response()
+
+    async def publish(self, request: Request, bearer: Bearer) -> Response:
+        """WHIP: take an offer from somebody who may be behind the curtain (RFC 9725 §4.2)."""
+        session = request.path_params["id"]
+        source = request.query_params.get("source", "camera")
+        if source not in SOURCES:
+            raise Problem("source_invalid")
+        offer = await self._sdp(request)
+        if not offer:
+            raise Problem("sdp_invalid", "an offer is needed")
+        standing = await self._arrive(request, session, bearer)
+        if not standing.behind:
+            raise Problem("role_refused" if standing.level >= Level.ADMITTED else "not_admitted")
+        answer = await self._desk.media.publish(session, bearer.person, source, offer)
+        return self._created(request, bearer, answer)
+
+    async def watch(self, request: Request, bearer: Bearer) -> Response:
+        """WHEP: take an offer, or, for an empty body, make one that the client answers by PATCH."""
+        session = request.path_params["id"]
+        offer = await self._sdp(request)
+        standing = await self._arrive(request, session, bearer)
+        if standing.level < Level.ADMITTED:
+            if standing.live:
+                raise Problem("not_admitted")
+            self._desk.outsiders.setdefault(session, set()).add(bearer.person)
+        answer = await self._desk.media.watch(session, bearer.person, standing.behind, offer)
+        if standing.level < Level.ADMITTED:
+            await self._still_outside(session, bearer, answer.resource)
+        return self._created(request, bearer, answer)
+
+    async def patch(self, request: Request, bearer: Bearer) -> Response:
+        """Trickle or restart ICE (RFC 9725 §4.3), or take the answer to an offer of ours."""
+        session, resource = self._resource(request, bearer)
+        kind = _content_type(request)
+        if kind not in (SDP, FRAGMENT):
+            raise Problem(
+                "media_type_refused", f"{FRAGMENT} or {SDP} is taken", headers={"Accept-Patch": FRAGMENT}
+            )
+        text = _text(await self._desk.read_bytes(request))
+        if kind == SDP:
+            await self._desk.media.answer(session, resource, text)
+            return Response(status_code=204)
+        patch = await self._desk.media.patch(session, resource, text, request.headers.get("if-match"))
+        if patch.sdpfrag is None:
+            return Response(status_code=204, headers={"ETag": patch.etag})
+        return Response(patch.sdpfrag, 200, {"ETag": patch.etag}, FRAGMENT)
+
+    async def delete(self, request: Request, bearer: Bearer) -> Response:
+        """End a publication or a watch (RFC 9725 §4.2)."""
+        session, resource = self._resource(request, bearer)
+        await self._desk.media.delete(session, resource)
+        return Response(status_code=200)
+
+    async def _arrive(self, request: Request, session: str, bearer: Bearer) -> Standing:
+        """Bring a program's person to the door like anybody (a page's person came by its socket)."""
+        if bearer.shared and await self._desk.store.card(session, bearer.person) is None:
+            name = request.query_params.get("name") or "WHIP"
+            await put_card(self._desk, session, Card(bearer.person, name, bearer.role))
+        command = Arrive(registered=bearer.registered)
+        await self._desk.rooms.ask(session, bearer.person, bearer.role, command)
+        room = await self._desk.rooms.room(session)
+        level = room.level_of(bearer.person, bearer.role)
+        if level is None:
+            raise Problem("removed")
+        truth = stage_truth(room)
+        behind = bearer.person in truth.on_stage or bearer.person in truth.backstage
+        standing = Standing(
+            level, behind=behind or level >= Level.STAGE, live=room.session.state is State.LIVE
+        )
+        await self._desk.settle(session, room)
+        return standing
+
+    async def _still_outside(self, session: str, bearer: Bearer, resource: str) -> None:
+        """Take a watch back if the curtain opened while it was being made."""
+        room = await self._desk.rooms.room(session)
+        if room.session.state is State.LIVE and not room.door.is_inside(bearer.person):
+            await self._desk.media.delete(session, resource)
+            raise Problem("not_admitted")
+
+    async def _sdp(self, request: Request) -> str | None:
+        raw = await self._desk.read_bytes(request)
+        if raw and _content_type(request) != SDP:
+            raise Problem("media_type_refused", f"{SDP} is taken", headers={"Accept-Post": SDP})
+        accept = request.headers.get("accept", "*/*")
+        if not any(kind in accept for kind in (SDP, "application/*", "*/*")):
+            raise Problem("accept_refused")
+        return _text(raw) or None
+
+    def _created(self, request: Request, bearer: Bearer, answer: Answer) -> Response:
+        proof = self._desk.tickets.proof(request.path_params["id"], bearer.person, answer.resource)
+        location = f"{request.url.path}/{answer.resource}.{proof}"
+        headers = {"Location": location, "ETag": answer.etag, "Accept-Patch": FRAGMENT}
+        response = Response(answer.sdp, 201, headers, SDP)
+        for link in ice_links(self._desk.settings.turn, bearer.person, self._desk.now()):
+            response.headers.append("Link", link)
+        return response
+
+    def _resource(self, request: Request, bearer: Bearer) -> tuple[str, str]:
+        session = request.path_params["id"]
+        resource, _, proof = request.path_params["resource"].rpartition(".")
+        if not resource or proof != self._desk.tickets.proof(session, bearer.person, resource):
+            raise Problem("unknown_resource")
+        return session, resource
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("sdp_invalid", "not UTF-8") from error

@@ -1,0 +1,87 @@
+"""What a session's page promises about keeping is what happens: class A is gone ten minutes after the end."""
+
+import socket
+import sqlite3
+
+import msgspec
+import pytest
+
+from live.app import running
+from live.settings import Media, Settings
+from live.web.bodies import NewSession
+from live.web.register import new_record
+from live.web.retention import erase_what_is_over
+from rooms import Open, Role, SetState, State, erased_at
+from rooms import Settings as RoomSettings
+from tests.kit.server import free_port
+
+CANARY = "カナリア-ことば-7741"
+MINUTE, DAY = 60_000, 24 * 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("retention", "state", "kept"),
+    [
+        ("A", State.LIVE, None),
+        ("A", State.AFTER, 10 * MINUTE),
+        ("A", State.CLOSED, 10 * MINUTE),
+        ("B", State.AFTER, 7 * DAY),
+        ("B", State.DOORS, None),
+        ("C", State.CLOSED, None),
+        ("D", State.CLOSED, None),
+    ],
+)
+def test_when_a_class_ends(retention, state, kept):
+    assert erased_at(retention, state, 1_000) == (None if kept is None else 1_000 + kept)
+
+
+def bytes_on_disk(folder):
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_erasing_leaves_counts_and_no_word(server):
+    session = server.make_session("消える会", kind="case")
+    server.move(session.id, "live")
+    server.ticket(session.id, "attendee", CANARY)
+    assert CANARY.encode() in bytes_on_disk(server.data)
+    receipt = server.ask("DELETE", f"/api/sessions/{session.id}")
+    assert receipt.status_code == 200
+    assert set(receipt.json()) == {"erased_at", "counts"}
+    assert CANARY.encode() not in bytes_on_disk(server.data)
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/export"), ("POST", "/state")):
+        body = {"state": "after"} if method == "POST" else None
+        gone = server.ask(method, f"/api/sessions/{session.id}{path}", body)
+        assert (gone.status_code, gone.json()["code"]) == (410, "erased")
+    [line] = [one for one in server.ask("GET", "/api/sessions").json()["sessions"] if one["id"] == session.id]
+    assert line["erased_at"]
+    assert "links" not in line
+
+
+def test_only_the_organiser_erases(server):
+    session = server.make_session("残る会")
+    for role in ("moderator", "speaker", "attendee"):
+        refused = server.ask("DELETE", f"/api/sessions/{session.id}", ticket=session.ticket(role))
+        assert refused.status_code in {401, 403}
+    assert server.ask("GET", f"/api/sessions/{session.id}").status_code == 200
+
+
+async def test_the_server_itself_erases_what_is_over(tmp_path):
+    """The whole server in this process, with a clock that is moved on by ten minutes."""
+    settings = Settings(
+        data=str(tmp_path / "data"), media=msgspec.structs.replace(Media(), port=free_port(socket.SOCK_DGRAM))
+    )
+    async with running(settings, 0) as server:
+        desk, real = server.desk, server.desk.now
+        record = new_record(NewSession(title="事例", kind="case"), int(real() * 1000))
+        await desk.register.put(record)
+        opening = Open(session=record.id, settings=RoomSettings(title="事例", retention="A"))
+        for command in (opening, SetState(state=State.LIVE), SetState(state=State.AFTER)):
+            await desk.rooms.ask(record.id, "host", Role.ORGANISER, command)
+        await desk.register.follow(await desk.rooms.room(record.id))
+        await erase_what_is_over(desk)
+        assert (await desk.register.all())[0].erased is None
+        desk.now = lambda: real() + 601
+        await erase_what_is_over(desk)
+        assert (await desk.register.all())[0].erased is not None
+    with sqlite3.connect(tmp_path / "data" / "madoi.db") as db:
+        assert db.execute("select count(*) from log").fetchone() == (0,)

@@ -1,0 +1,199 @@
+"""WHIP and WHEP as a foreign client meets them: aiortc over plain HTTP, and every way to do it wrong."""
+
+import asyncio
+import re
+
+import httpx
+import pytest
+
+from live.demo.pictures import Picture, Tone
+from live.demo.whip import Peer, Refusal
+from tests.kit.polling import until
+
+SDP = {"Content-Type": "application/sdp"}
+
+
+@pytest.fixture
+async def client(server):
+    async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+        yield client
+
+
+class Viewer:
+    """Counts what arrives."""
+
+    def __init__(self, client, ticket):
+        self.peer = Peer(client, ticket)
+        self.frames = {"video": 0, "audio": 0}
+        self.loud = 0
+        self._tasks = []
+
+    def on_track(self, track):
+        self._tasks.append(asyncio.create_task(self._count(track)))
+
+    async def _count(self, track):
+        while True:
+            frame = await track.recv()
+            self.frames[track.kind] += 1
+            if track.kind == "audio" and any(bytes(frame.planes[0])):
+                self.loud += 1
+
+    async def close(self):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.peer.close()
+
+
+@pytest.fixture
+async def viewers(client):
+    made = []
+
+    def make(ticket):
+        made.append(Viewer(client, ticket))
+        return made[-1]
+
+    yield make
+    for viewer in made:
+        await viewer.close()
+
+
+async def test_a_foreign_speaker_reaches_a_foreign_viewer_once_the_session_is_live(
+    server, client, made, viewers
+):
+    server.move(made.id, "doors")
+    speaker = Peer(client, server.ticket(made.id, "speaker", "佐藤"))
+    await speaker.publish(made.id, Picture(0), Tone(330, turn=1000))
+    viewer = viewers(server.ticket(made.id, "attendee", "参加者"))
+    await viewer.peer.watch(made.id, viewer.on_track)
+    await until(lambda: viewer.peer.connection.connectionState == "connected")
+    backstage = viewers(server.ticket(made.id, "moderator", "司会"))
+    await backstage.peer.watch(made.id, backstage.on_track)
+    await until(lambda: backstage.frames["video"] > 5 and backstage.loud > 5, within=20)
+    assert viewer.frames["video"] == 0
+    assert viewer.loud == 0
+    server.move(made.id, "live")
+    await until(lambda: viewer.frames["video"] > 10 and viewer.loud > 10, within=20)
+    await speaker.close()
+
+
+async def test_a_shared_speaker_link_used_by_an_encoder_is_one_person(server, client, made):
+    ticket = made.ticket("speaker")
+    for _ in range(2):
+        encoder = Peer(client, ticket)
+        await encoder.publish(made.id, Picture(0))
+        await encoder.close()
+    counts = server.ask("GET", f"/api/sessions/{made.id}").json()["counts"]
+    assert counts["inside"] == 1
+
+
+async def test_attendees_do_not_publish(server, client, made):
+    server.move(made.id, "doors")
+    peer = Peer(client, server.ticket(made.id, "attendee", "参加者"))
+    with pytest.raises(Refusal) as refusal:
+        await peer.publish(made.id, Picture(0))
+    assert (refusal.value.status, refusal.value.code) == (403, "role_refused")
+    await peer.close()
+
+
+async def test_who_only_knocks_gets_silence_before_and_nothing_after_the_curtain_opens(
+    server, client, made, viewers
+):
+    server.move(made.id, "doors")
+    speaker = Peer(client, server.ticket(made.id, "speaker", "佐藤"))
+    await speaker.publish(made.id, Picture(0), Tone(330, turn=1000))
+    knocking = viewers(made.ticket("attendee"))
+    await knocking.peer.watch(made.id, knocking.on_track)
+    server.move(made.id, "live")
+    inside = viewers(server.ticket(made.id, "attendee", "参加者"))
+    await inside.peer.watch(made.id, inside.on_track)
+    await until(lambda: inside.frames["video"] > 5, within=20)
+    assert knocking.frames["video"] == 0
+    late = viewers(made.ticket("attendee"))
+    with pytest.raises(Refusal) as refusal:
+        await late.peer.watch(made.id, late.on_track)
+    assert (refusal.value.status, refusal.value.code) == (403, "not_admitted")
+    await speaker.close()
+
+
+async def test_the_resource_is_made_patched_and_ended_as_the_rfc_says(server, client, made):
+    ticket = server.ticket(made.id, "speaker", "佐藤")
+    peer = Peer(client, ticket)
+    await peer.publish(made.id, Picture(0))
+    assert re.fullmatch(rf"/whip/{made.id}/[\w.~-]+", peer.location)
+    bearer = {"Authorization": f"Bearer {ticket}"}
+    fragment = {**bearer, "Content-Type": "application/trickle-ice-sdpfrag"}
+    ufrag = re.search(r"a=ice-ufrag:(\S+)", peer.connection.localDescription.sdp).group(1)
+    pwd = re.search(r"a=ice-pwd:(\S+)", peer.connection.localDescription.sdp).group(1)
+    same = f"a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=end-of-candidates\r\n"
+    trickle = await client.patch(peer.location, content=same, headers={**fragment, "If-Match": peer.etag})
+    assert trickle.status_code == 204
+    stale = await client.patch(peer.location, content=same, headers={**fragment, "If-Match": '"stale"'})
+    assert (stale.status_code, stale.json()["code"]) == (412, "etag_mismatch")
+    restart = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
+    missing = await client.patch(peer.location, content=restart, headers=fragment)
+    assert (missing.status_code, missing.json()["code"]) == (428, "etag_required")
+    restarted = await client.patch(peer.location, content=restart, headers={**fragment, "If-Match": "*"})
+    assert restarted.status_code == 200
+    assert "a=ice-ufrag:" in restarted.text
+    assert restarted.headers["etag"] != peer.etag
+    odd = await client.patch(peer.location, content=same, headers={**bearer, "Content-Type": "text/plain"})
+    assert odd.status_code == 415
+    thief = {"Authorization": f"Bearer {server.ticket(made.id, 'speaker', '他人')}"}
+    assert (await client.delete(peer.location, headers=thief)).status_code == 404
+    assert (await client.delete(peer.location, headers=bearer)).status_code == 200
+    assert (await client.delete(peer.location, headers=bearer)).status_code == 404
+    await peer.connection.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "expected"),
+    [
+        ("POST", "/whip/{id}", SDP, b"hello", (400, "sdp_invalid")),
+        ("POST", "/whip/{id}", SDP, b"", (400, "sdp_invalid")),
+        ("POST", "/whip/{id}", SDP, b"\xff\xfe", (400, "sdp_invalid")),
+        ("POST", "/whip/{id}", SDP, b"v=0\r\n" + b"a" * 70_000, (413, "body_too_large")),
+        ("POST", "/whip/{id}", {"Content-Type": "text/plain"}, b"v=0", (415, "media_type_refused")),
+        ("POST", "/whip/{id}", {**SDP, "Accept": "text/html"}, b"v=0", (406, "accept_refused")),
+        ("POST", "/whip/{id}?source=desk", SDP, b"v=0", (422, "source_invalid")),
+        ("POST", "/whip/nothere", SDP, b"v=0", (404, "unknown_session")),
+        ("POST", "/whip/{id}", {**SDP, "Authorization": "Bearer x"}, b"v=0", (401, "bad_ticket")),
+        ("POST", "/whip/{id}", {**SDP, "Authorization": "Basic x"}, b"v=0", (401, "bad_ticket")),
+        ("POST", "/whep/{id}", SDP, b"hello", (400, "sdp_invalid")),
+        ("GET", "/whip/{id}", {}, b"", (405, "method_refused")),
+        ("PUT", "/whep/{id}", {}, b"", (405, "method_refused")),
+        ("GET", "/whip/{id}/x.y", {}, b"", (405, "method_refused")),
+        ("DELETE", "/whip/{id}/x.y", {}, b"", (404, "unknown_resource")),
+        ("PATCH", "/whep/{id}/x", SDP, b"", (404, "unknown_resource")),
+    ],
+)
+async def test_a_malformed_request_gets_its_documented_error(
+    server, client, made, method, path, headers, body, expected
+):
+    bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'speaker', '佐藤')}"}
+    answer = await client.request(
+        method, path.format(id=made.id), content=body, headers={**bearer, **headers}
+    )
+    assert (answer.status_code, answer.json()["code"]) == expected
+
+
+async def test_preflights_and_answers_let_foreign_pages_in_without_our_cookies(client, made):
+    preflight = await client.options(f"/whip/{made.id}", headers={"Origin": "https://obs.example"})
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in preflight.headers
+    assert preflight.headers["accept-post"] == "application/sdp"
+    refused = await client.post(f"/whep/{made.id}", headers={"Origin": "https://obs.example"})
+    assert refused.headers["access-control-allow-origin"] == "*"
+    assert "location" in refused.headers["access-control-expose-headers"].lower()
+
+
+async def test_an_empty_whep_offer_is_answered_with_the_whole_stage(server, client, made):
+    bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'attendee', '参加者')}"}
+    answer = await client.post(f"/whep/{made.id}", headers=bearer)
+    assert answer.status_code == 201
+    assert answer.text.count("m=video") == 7
+    assert answer.text.count("m=audio") == 6
+    wrong = await client.patch(answer.headers["location"], content=b"v=0", headers={**bearer, **SDP})
+    assert wrong.status_code in (400, 422)
+    assert (await client.delete(answer.headers["location"], headers=bearer)).status_code == 200
