@@ -1,0 +1,358 @@
+import { backoff } from "./backoff.ts";
+
+export type Source = "camera" | "screen";
+
+/** Where one slot's media comes from right now. */
+export interface Slot {
+  person: string;
+  source: string;
+}
+
+/** How a media line is doing, in words the page can show. */
+export type MediaState = "idle" | "connecting" | "connected" | "recovering" | "refused";
+
+/** Network and clock of the page. */
+export interface MediaPorts {
+  fetch(input: string, init: RequestInit): Promise<Response>;
+  peer(config: RTCConfiguration): RTCPeerConnection;
+  later(ms: number, run: () => void): () => void;
+  dice(): number;
+}
+
+/** How long a line may be `disconnected` before it is built anew, in milliseconds. */
+const PATIENCE_MS = 4_000;
+/** How long after a return of the network a silent line is doubted, in milliseconds. */
+const DOUBT_MS = 10_000;
+/** How long a new line may take to come up before it is built anew, in milliseconds. */
+const SETUP_MS = 12_000;
+
+const CAMERA_LAYERS: RTCRtpEncodingParameters[] = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+];
+const SCREEN_LAYERS: RTCRtpEncodingParameters[] = [{ maxBitrate: 2_500_000, maxFramerate: 15 }];
+
+/** The server said no, with its reason; trying again is pointless until something changes. */
+export class MediaRefusal extends Error {
+  constructor(
+    readonly code: string,
+    readonly status: number,
+  ) {
+    super(`${status} ${code}`);
+  }
+}
+
+/** Reads `Link: <turn:…>; rel="ice-server"; username="…"; credential="…"` headers (RFC 9725 §4.6). */
+export function iceServers(link: string | null): RTCIceServer[] {
+  if (!link) return [];
+  const servers: RTCIceServer[] = [];
+  for (const match of link.matchAll(/<([^>]+)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^",;\s]+))*)/g)) {
+    const [, url = "", tail = ""] = match;
+    const params = new Map<string, string>();
+    for (const param of tail.matchAll(/;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",;\s]+))/g)) {
+      params.set((param[1] ?? "").toLowerCase(), (param[2] ?? param[3] ?? "").replace(/\\(.)/g, "$1"));
+    }
+    if (params.get("rel") !== "ice-server") continue;
+    const username = params.get("username");
+    const credential = params.get("credential");
+    servers.push({
+      urls: url,
+      ...(username === undefined ? {} : { username, credential: credential ?? "" }),
+    });
+  }
+  return servers;
+}
+
+async function refusal(answer: Response): Promise<MediaRefusal> {
+  const problem = (await answer.json().catch(() => ({}))) as { code?: string };
+  return new MediaRefusal(problem.code ?? "unknown", answer.status);
+}
+
+/** Refusals that the next attempt cannot change. 429 and 503 come back by themselves. */
+function isFinal(error: unknown): boolean {
+  return error instanceof MediaRefusal && error.status >= 400 && error.status < 500 && error.status !== 429;
+}
+
+/**
+ * One WHIP or WHEP resource that rebuilds itself when its line breaks.
+ * Subclasses say how a session is negotiated; this class says when.
+ */
+abstract class MediaLine {
+  #state: MediaState = "idle";
+  #attempt = 0;
+  #round = 0;
+  #patience = PATIENCE_MS;
+  #cancel: (() => void) | null = null;
+  #location: string | null = null;
+  protected pc: RTCPeerConnection | null = null;
+  protected ice: RTCIceServer[] = [];
+
+  constructor(
+    protected readonly ports: MediaPorts,
+    protected readonly changed: () => void,
+  ) {}
+
+  /** Negotiates on a fresh peer connection and returns the resource's address. */
+  protected abstract negotiate(stale: () => boolean): Promise<string>;
+
+  get state(): MediaState {
+    return this.#state;
+  }
+
+  /** The connection in use, for statistics. */
+  get connection(): RTCPeerConnection | null {
+    return this.pc;
+  }
+
+  start(): void {
+    this.#attempt = 0;
+    void this.#open("connecting");
+  }
+
+  /**
+   * The network or the server came back: build anew at once if the line is not up, and for a while take a
+   * silent one for lost without waiting.
+   */
+  wake(): void {
+    if (this.#state === "recovering") void this.#open("recovering");
+    this.#patience = 0;
+    this.ports.later(DOUBT_MS, () => {
+      this.#patience = PATIENCE_MS;
+    });
+  }
+
+  stop(): void {
+    this.#round += 1;
+    this.#close();
+    this.#move("idle");
+  }
+
+  async #open(state: MediaState): Promise<void> {
+    this.#round += 1;
+    const round = this.#round;
+    const stale = () => round !== this.#round;
+    this.#close();
+    this.#move(state);
+    try {
+      this.#cancel = this.ports.later(SETUP_MS, () => this.#broken(round));
+      const location = await this.negotiate(stale);
+      if (stale()) {
+        void this.#remove(location);
+        return;
+      }
+      this.#location = location;
+      this.#watch(round);
+    } catch (error) {
+      if (stale()) return;
+      if (isFinal(error)) {
+        this.#close();
+        this.#move("refused");
+      } else {
+        this.#broken(round);
+      }
+    }
+  }
+
+  #watch(round: number): void {
+    const pc = this.pc;
+    if (!pc) return;
+    const ended = () => {
+      const lines = [...pc.getReceivers(), ...pc.getSenders()];
+      return lines.some(({ transport }) => transport?.state === "closed" || transport?.state === "failed");
+    };
+    const look = () => {
+      if (round !== this.#round || pc !== this.pc) return;
+      if (ended()) {
+        this.#broken(round);
+      } else if (pc.connectionState === "connected") {
+        this.#cancel?.();
+        this.#attempt = 0;
+        this.#move("connected");
+      } else if (pc.connectionState === "failed" || pc.connectionState === "closed") {
+        this.#broken(round);
+      } else if (pc.connectionState === "disconnected") {
+        this.#cancel?.();
+        this.#move("recovering");
+        this.#cancel = this.ports.later(this.#patience, () => this.#broken(round));
+      }
+    };
+    pc.addEventListener("connectionstatechange", look);
+    // The server's goodbye closes DTLS at once; the connection's own state needs seconds to notice.
+    const transport = pc.getReceivers()[0]?.transport ?? pc.getSenders()[0]?.transport;
+    transport?.addEventListener("statechange", () => {
+      if (transport.state === "closed" || transport.state === "failed") look();
+    });
+    look();
+  }
+
+  #broken(round: number): void {
+    if (round !== this.#round) return;
+    this.#close();
+    const pause = Math.max(200, backoff(this.#attempt, this.ports.dice()));
+    this.#attempt += 1;
+    this.#move("recovering");
+    this.#cancel = this.ports.later(pause, () => void this.#open("recovering"));
+  }
+
+  #close(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    const location = this.#location;
+    this.#location = null;
+    if (location) void this.#remove(location);
+    const pc = this.pc;
+    this.pc = null;
+    pc?.close();
+    this.closed();
+  }
+
+  /** The peer connection is gone: subclasses forget what hung on it. */
+  protected closed(): void {}
+
+  async #remove(location: string): Promise<void> {
+    try {
+      await this.ports.fetch(location, { method: "DELETE", credentials: "same-origin", keepalive: true });
+    } catch {
+      // The server forgets a silent resource by itself.
+    }
+  }
+
+  #move(state: MediaState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.changed();
+  }
+}
+
+/** Publishes one source (camera with microphone, or a screen) by WHIP. */
+export class Publisher extends MediaLine {
+  #tracks: MediaStreamTrack[] = [];
+
+  constructor(
+    ports: MediaPorts,
+    private readonly room: string,
+    readonly source: Source,
+    changed: () => void,
+    private readonly known: () => RTCIceServer[] = () => [],
+  ) {
+    super(ports, changed);
+  }
+
+  /** Publishes these tracks; while publishing, replaces tracks of the same kind without a new negotiation. */
+  async publish(tracks: MediaStreamTrack[]): Promise<void> {
+    const kinds = (list: MediaStreamTrack[]) =>
+      list
+        .map((track) => track.kind)
+        .sort()
+        .join();
+    const same = kinds(tracks) === kinds(this.#tracks);
+    this.#tracks = tracks;
+    const pc = this.pc;
+    if (!pc || !same || this.state === "idle" || this.state === "refused") {
+      this.start();
+      return;
+    }
+    for (const track of tracks) {
+      const sender = pc.getSenders().find((each) => each.track?.kind === track.kind);
+      await sender?.replaceTrack(track);
+    }
+  }
+
+  protected async negotiate(stale: () => boolean): Promise<string> {
+    const servers = [...this.ice, ...this.known()];
+    const pc = this.ports.peer({ iceServers: servers, bundlePolicy: "max-bundle" });
+    this.pc = pc;
+    for (const track of this.#tracks) {
+      const video = track.kind === "video";
+      const layers = this.source === "screen" ? SCREEN_LAYERS : CAMERA_LAYERS;
+      pc.addTransceiver(track, {
+        direction: "sendonly",
+        ...(video ? { sendEncodings: layers.map((each) => ({ ...each })) } : {}),
+      });
+    }
+    await pc.setLocalDescription(await pc.createOffer());
+    const answer = await this.ports.fetch(`/whip/${this.room}?source=${this.source}`, {
+      method: "POST",
+      credentials: "same-origin",
+      headers: { "Content-Type": "application/sdp" },
+      body: pc.localDescription?.sdp ?? "",
+    });
+    if (answer.status !== 201) throw await refusal(answer);
+    this.ice = iceServers(answer.headers.get("Link"));
+    const location = answer.headers.get("Location") ?? "";
+    const sdp = await answer.text();
+    if (!stale()) await pc.setRemoteDescription({ type: "answer", sdp });
+    return location;
+  }
+}
+
+/** Watches the stage by WHEP: the server offers a pool of slots, we answer, and slots change owner without us. */
+export class Watcher extends MediaLine {
+  /** Received tracks by slot (`mid`). */
+  readonly tracks = new Map<string, MediaStreamTrack>();
+
+  constructor(
+    ports: MediaPorts,
+    private readonly room: string,
+    changed: () => void,
+  ) {
+    super(ports, changed);
+  }
+
+  /** TURN servers the server named, for the publisher's first attempt. */
+  get servers(): RTCIceServer[] {
+    return this.ice;
+  }
+
+  protected async negotiate(stale: () => boolean): Promise<string> {
+    const answer = await this.ports.fetch(`/whep/${this.room}`, {
+      method: "POST",
+      credentials: "same-origin",
+    });
+    if (answer.status !== 201) throw await refusal(answer);
+    this.ice = iceServers(answer.headers.get("Link"));
+    const location = answer.headers.get("Location") ?? "";
+    const sdp = await answer.text();
+    if (stale()) return location;
+    const pc = this.ports.peer({ iceServers: this.ice, bundlePolicy: "max-bundle" });
+    this.pc = pc;
+    pc.addEventListener("track", (event) => {
+      if (pc !== this.pc || event.transceiver.mid === null) return;
+      this.tracks.set(event.transceiver.mid, event.track);
+      this.changed();
+    });
+    await pc.setRemoteDescription({ type: "offer", sdp });
+    await pc.setLocalDescription(await pc.createAnswer());
+    const patched = await this.ports.fetch(location, {
+      method: "PATCH",
+      credentials: "same-origin",
+      headers: { "Content-Type": "application/sdp" },
+      body: pc.localDescription?.sdp ?? "",
+    });
+    if (!patched.ok) throw await refusal(patched);
+    return location;
+  }
+
+  protected override closed(): void {
+    this.tracks.clear();
+  }
+}
+
+/** The track of the given kind that carries this person's source now, if any. */
+export function trackOf(
+  tracks: ReadonlyMap<string, MediaStreamTrack>,
+  slots: Readonly<Record<string, Slot>>,
+  person: string,
+  source: Source,
+  kind: "audio" | "video",
+): MediaStreamTrack | null {
+  for (const [mid, slot] of Object.entries(slots)) {
+    if (slot.person !== person) continue;
+    const screen = slot.source.startsWith("screen");
+    if (screen !== (source === "screen")) continue;
+    const track = tracks.get(mid);
+    if (track?.kind === kind) return track;
+  }
+  return null;
+}

@@ -1,0 +1,42 @@
+/** The wire's types under the names this client uses; all are printed from the server's own message classes. */
+import type {
+  Message,
+  Question,
+  ServerFrame,
+  SignalFrame,
+  SignalsFrame,
+  StageFrame,
+} from "../protocol.gen.ts";
+
+export type {
+  Act,
+  AnyCommand,
+  AnyEvent,
+  Card,
+  ChatRules,
+  DoorMessage,
+  Hand,
+  Kind,
+  Message,
+  OwnQuestion,
+  Person,
+  PublicQuestion,
+  Question,
+  QuestionRules,
+  Role,
+  Seen,
+  Settings,
+  Standing,
+  State,
+  Timer,
+  You,
+} from "../protocol.gen.ts";
+export { CLOSE, Level, LIMITS, MAY_ASK, SUBPROTOCOL, VERSION } from "../protocol.gen.ts";
+
+export type Frame = ServerFrame;
+export type FrameOf<T extends Frame["t"]> = Extract<Frame, { t: T }>;
+export type Channel = Message["channel"];
+export type Reason = NonNullable<Question["reason"]>;
+export type SignalKind = SignalFrame["kind"];
+export type Signals = Omit<SignalsFrame, "t">;
+export type StageView = Omit<StageFrame, "t">;

@@ -1,0 +1,162 @@
+import { expect, test } from "vitest";
+import { type MediaPorts, trackOf, Watcher } from "../../src/core/media.ts";
+
+/** A peer connection whose state the test decides. */
+class Peer extends EventTarget {
+  connectionState = "new";
+  closed = false;
+  localDescription = { sdp: "answer" };
+  getReceivers = () => [];
+  getSenders = () => [];
+  setRemoteDescription = async () => undefined;
+  createAnswer = async () => ({});
+  setLocalDescription = async () => undefined;
+  close() {
+    this.closed = true;
+  }
+  become(state: string) {
+    this.connectionState = state;
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+}
+
+class Net {
+  peers: Peer[] = [];
+  asked: string[] = [];
+  timers: { ms: number; run: () => void }[] = [];
+  status = 201;
+
+  ports(): MediaPorts {
+    return {
+      fetch: async (input, init) => {
+        this.asked.push(`${init.method} ${input}`);
+        if (init.method !== "POST") return new Response(null, { status: 204 });
+        const headers = { Location: `/whep/s/${this.peers.length}` };
+        return new Response(this.status === 201 ? "offer" : '{"code":"forbidden"}', {
+          status: this.status,
+          headers,
+        });
+      },
+      peer: () => {
+        const peer = new Peer();
+        this.peers.push(peer);
+        return peer as unknown as RTCPeerConnection;
+      },
+      later: (ms, run) => {
+        const timer = { ms, run };
+        this.timers.push(timer);
+        return () => {
+          this.timers = this.timers.filter((each) => each !== timer);
+        };
+      },
+      dice: () => 0.5,
+    };
+  }
+
+  /** Lets the next timer of at most `ms` go off. */
+  async fire(ms: number) {
+    const timer = this.timers.find((each) => each.ms <= ms);
+    this.timers = this.timers.filter((each) => each !== timer);
+    timer?.run();
+    await settled();
+  }
+
+  get peer(): Peer {
+    const last = this.peers.at(-1);
+    if (!last) throw new Error("no peer");
+    return last;
+  }
+}
+
+const settled = () => new Promise<void>((resolve) => setTimeout(resolve));
+
+async function watching() {
+  const net = new Net();
+  const watcher = new Watcher(net.ports(), "s", () => undefined);
+  watcher.start();
+  await settled();
+  return { net, watcher };
+}
+
+test("watching asks with nothing and answers the server's offer at its address", async () => {
+  const { net, watcher } = await watching();
+  expect(net.asked).toEqual(["POST /whep/s", "PATCH /whep/s/0"]);
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
+});
+
+test("a failed line is closed, its resource given back, and a new one built", async () => {
+  const { net, watcher } = await watching();
+  net.peer.become("connected");
+  net.peer.become("failed");
+  expect(watcher.state).toBe("recovering");
+  expect(net.peers[0]?.closed).toBe(true);
+  await net.fire(1000);
+  expect(net.asked.slice(2)).toEqual(["DELETE /whep/s/0", "POST /whep/s", "PATCH /whep/s/1"]);
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
+});
+
+test("a silent line is given a moment, and comes back without being rebuilt", async () => {
+  const { net, watcher } = await watching();
+  net.peer.become("connected");
+  net.peer.become("disconnected");
+  expect(watcher.state).toBe("recovering");
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
+  expect(net.peers).toHaveLength(1);
+});
+
+test("right after the network returned a silent line is rebuilt without waiting", async () => {
+  const { net, watcher } = await watching();
+  net.peer.become("connected");
+  watcher.wake();
+  net.peer.become("disconnected");
+  await net.fire(0);
+  await net.fire(1000);
+  expect(net.peers).toHaveLength(2);
+});
+
+test("a no from the server is final; being busy is not", async () => {
+  const net = new Net();
+  net.status = 403;
+  const watcher = new Watcher(net.ports(), "s", () => undefined);
+  watcher.start();
+  await settled();
+  expect(watcher.state).toBe("refused");
+  net.status = 503;
+  watcher.start();
+  await settled();
+  expect(watcher.state).toBe("recovering");
+});
+
+test("stopping while the offer is on its way leaves nothing behind", async () => {
+  const net = new Net();
+  const watcher = new Watcher(net.ports(), "s", () => undefined);
+  watcher.start();
+  watcher.stop();
+  await settled();
+  expect(watcher.state).toBe("idle");
+  expect(net.asked.at(-1)).toBe("DELETE /whep/s/0");
+  expect(net.peers.every((peer) => peer.closed)).toBe(true);
+});
+
+test("tracks follow the slots: who is seen moves without a new negotiation", () => {
+  const track = (kind: string) => ({ kind }) as MediaStreamTrack;
+  const [v0, a0, screen] = [track("video"), track("audio"), track("video")];
+  const tracks = new Map([
+    ["v0", v0],
+    ["a0", a0],
+    ["screen", screen],
+  ]);
+  const slots = {
+    v0: { person: "p1", source: "camera" },
+    a0: { person: "p1", source: "microphone" },
+    screen: { person: "p1", source: "screen" },
+  };
+  expect(trackOf(tracks, slots, "p1", "camera", "video")).toBe(v0);
+  expect(trackOf(tracks, slots, "p1", "camera", "audio")).toBe(a0);
+  expect(trackOf(tracks, slots, "p1", "screen", "video")).toBe(screen);
+  expect(trackOf(tracks, { v0: { person: "p2", source: "camera" } }, "p1", "camera", "video")).toBeNull();
+  expect(trackOf(tracks, { v0: { person: "p2", source: "camera" } }, "p2", "camera", "video")).toBe(v0);
+});
