@@ -1,0 +1,1 @@
+"""`madoi demo`: a session full of life, played by bots that use only public HTTP, WHIP and WebSocket."""
