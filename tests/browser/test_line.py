@@ -1,0 +1,97 @@
+"""Bad lines and dying servers: nothing acknowledged is lost, nothing typed is lost, everyone comes back."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.people import PHONE, Guest
+from tests.browser.test_session import sent, watches
+from tests.kit.line import Line
+from tests.kit.redis import RedisServer
+from tests.kit.server import MadoiServer
+
+QUESTION = "守秘義務と家族への説明を、どう両立させていますか？"
+
+
+async def test_25_seconds_without_network_in_the_middle_of_asking(chromium, server):
+    session = server.make_session("境界線と共感")
+    server.move(session.id, "live")
+    mika, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    await mika.enter(server.page(session.id, server.ticket(session.id, "moderator", "美香")), "美香")
+    async with Line(server.port) as line:
+        ticket = server.ticket(session.id, "attendee", "青木")
+        await aoi.enter(f"{line.url}/s/{session.id}#t={ticket}", "青木")
+        await aoi.see("composer").fill("書きかけの言葉")
+        await aoi.see("tab-questions").click()
+        await aoi.see("ask-open").click()
+        await aoi.see("ask-text").fill(QUESTION)
+        line.cut()
+        await aoi.see("ask-send").click()
+        await expect(aoi.see("reconnecting")).to_be_visible()
+        await mika.see("tab-chat").click()
+        await mika.see("composer").fill("途中の連絡です")
+        await mika.see("composer").press("Enter")
+        await asyncio.sleep(25)
+        line.mend()
+        await expect(aoi.see("own-question")).to_have_count(1, timeout=20_000)
+        await mika.see("tab-board").click()
+        await expect(mika.page.locator('[data-testid="board-card"]')).to_have_count(1)
+        await aoi.see("tab-chat").click()
+        await expect(aoi.page.get_by_text("途中の連絡です")).to_be_visible()
+        await expect(aoi.see("composer")).to_have_value("書きかけの言葉")
+        assert aoi.troubles == []
+        await aoi.leave()
+
+
+@pytest.mark.parametrize("store", ["embedded", "redis"])
+async def test_the_server_is_killed_and_everyone_is_back(chromium, tmp_path, store):
+    (tmp_path / "redis").mkdir()
+    redis = RedisServer(tmp_path / "redis").start()
+    server = MadoiServer(tmp_path / "data", store="embedded" if store == "embedded" else redis.url).start()
+    try:
+        await survive(chromium, server)
+    finally:
+        server.stop()
+        redis.stop()
+
+
+async def survive(chromium, server):
+    session = server.make_session("境界線と共感")
+    server.move(session.id, "live")
+    sara, aoi, ben = [await Guest.at(chromium) for _ in range(3)]
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    for guest, name in ((aoi, "青木"), (ben, "別所")):
+        await guest.enter(server.page(session.id, server.ticket(session.id, "attendee", name)), name)
+    await watches(aoi, 1)
+    for number in range(5):
+        await aoi.see("composer").fill(f"発言{number}")
+        await aoi.see("composer").press("Enter")
+        await expect(ben.see("message")).to_have_count(number + 1)
+    server.kill()
+    await aoi.see("composer").fill("切れている間の発言")
+    await aoi.see("composer").press("Enter")
+    server.start()
+    for guest in (aoi, ben):
+        await expect(guest.see("message")).to_have_count(6, timeout=10_000)
+    await expect(ben.page.get_by_text("切れている間の発言")).to_have_count(1)
+    await watches(aoi, 1)
+    for guest in (sara, aoi, ben):
+        assert guest.troubles == []
+
+
+async def test_a_moderator_approves_on_a_phone(chromium, server):
+    session = server.make_session("境界線と共感")
+    server.move(session.id, "live")
+    mika, aoi = await Guest.at(chromium, size=PHONE, touch=True), await Guest.at(chromium)
+    await mika.enter(server.page(session.id, server.ticket(session.id, "moderator", "美香")), "美香")
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await aoi.see("tab-questions").click()
+    await aoi.see("ask-open").click()
+    await aoi.see("ask-text").fill(QUESTION)
+    await aoi.see("ask-send").click()
+    await mika.see("tab-board").tap()
+    await mika.see("approve").tap()
+    await expect(aoi.see("own-question")).to_have_attribute("data-state", "open")
+    assert await mika.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

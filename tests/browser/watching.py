@@ -1,0 +1,53 @@
+"""What a page receives, read from the browser's own statistics (W3C webrtc-stats), not from our client."""
+
+from typing import Any
+
+RECORD = """
+(() => {
+  const Real = window.RTCPeerConnection;
+  window.__connections = [];
+  window.RTCPeerConnection = class extends Real {
+    constructor(...given) { super(...given); window.__connections.push(this); }
+  };
+})();
+"""
+"""Runs before the page's own scripts and remembers every connection that they make."""
+
+READ = """
+(async () => {
+  const rows = [];
+  for (const connection of window.__connections ?? []) {
+    if (connection.connectionState === 'closed') continue;
+    for (const row of (await connection.getStats()).values()) {
+      if (row.type === 'inbound-rtp' || row.type === 'outbound-rtp')
+        rows.push({
+          type: row.type, kind: row.kind, mid: row.mid ?? '', ssrc: row.ssrc,
+          frames: row.framesDecoded ?? row.framesEncoded ?? 0,
+          energy: row.totalAudioEnergy ?? 0, packets: row.packetsReceived ?? row.packetsSent ?? 0,
+          freezes: row.freezeCount ?? 0,
+        });
+    }
+  }
+  return rows;
+})()
+"""
+
+
+def received(rows: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Keep the tracks of a kind from which anything arrived."""
+    return [row for row in rows if row["type"] == "inbound-rtp" and row["kind"] == kind and row["packets"]]
+
+
+def frames(rows: list[dict[str, Any]]) -> list[int]:
+    """Give the frames decoded per video track that has decoded any, fewest first."""
+    return sorted(row["frames"] for row in received(rows, "video") if row["frames"])
+
+
+def energy(rows: list[dict[str, Any]]) -> float:
+    """Give the audio energy received so far, over all tracks."""
+    return sum(row["energy"] for row in received(rows, "audio"))
+
+
+def packets(rows: list[dict[str, Any]]) -> int:
+    """Give the RTP packets received so far, over all tracks."""
+    return sum(row["packets"] for row in rows if row["type"] == "inbound-rtp")

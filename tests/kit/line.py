@@ -1,0 +1,69 @@
+"""A line that tests can cut: a TCP relay between a browser and the server under test."""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+
+class Line:
+    """Relays every connection to `port` of this host until it is cut; mending lets new ones through."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._up = True
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The address to give to a browser."""
+        return f"http://localhost:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Drop every connection at once and refuse new ones."""
+        self._up = False
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self._up = True
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._up:
+            writer.transport.abort()
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._open |= {writer, far_writer}
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            task = asyncio.create_task(self._pump(source, sink))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+        with suppress(OSError):
+            sink.close()
+        self._open.discard(sink)
