@@ -92,7 +92,7 @@ $(client): $(sources) | $(node)
 	@touch $@
 
 # What the tests drive besides Python: a real Redis, two real browsers, a font for 日本語, and (for root only: without
-# them the Python body is tested alone, by aiortc) what the native fan-out is compiled with and GStreamer.
+# them the Python body is tested alone, by aiortc, and no relay) what the native fan-out is compiled with, GStreamer, coturn.
 system:
 	@missing=""; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
@@ -100,6 +100,7 @@ system:
 	command -v firefox-esr  >/dev/null || missing="$$missing firefox-esr"; \
 	fc-list :lang=ja 2>/dev/null | grep -q . || missing="$$missing fonts-noto-cjk"; \
 	if [ "$$(id -u)" = 0 ]; then \
+	  command -v turnserver >/dev/null || missing="$$missing coturn"; \
 	  command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	  test -f /usr/include/openssl/evp.h || missing="$$missing libssl-dev"; \
 	  test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || missing="$$missing python3-dev"; \

@@ -24,7 +24,7 @@ from live.neighbours import HubRooms, LinkMedia, socket_route
 from live.settings import Settings
 from live.stores import open_store
 from live.telemetry import Numbers, log
-from live.tickets import Tickets
+from live.tickets import Tickets, media_secret
 from live.web.desk import Desk
 from live.web.guard import Guard
 from live.web.patience import patient_protocol
@@ -75,8 +75,7 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
         store = await open_store(settings.data if settings.store == "embedded" else settings.store)
         stack.push_async_callback(store.close)
         secret = await store.secret()
-        media_secret = hmac.digest(secret, b"madoi.media", "sha256")
-        media = await stack.enter_async_context(LinkMedia.running(settings, media_secret))
+        media = await stack.enter_async_context(LinkMedia.running(settings, media_secret(secret)))
         hub = Hub(store)
         await hub.start()
         stack.push_async_callback(hub.close)

@@ -116,14 +116,20 @@ def _reaching(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _note(folder: Path) -> Running | None:
+    """Read what a server that runs on this data folder says of itself."""
+    try:
+        return msgspec.json.decode((folder / SERVER_FILE).read_bytes(), type=Running)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
 def _place(path: Path | None, url: str | None, data: str | None) -> Place:
     settings = _settings(path, data=data)
     folder = Path(settings.data)
     if url is None:
-        try:
-            url = msgspec.json.decode((folder / SERVER_FILE).read_bytes(), type=Running).url
-        except (OSError, msgspec.DecodeError):
-            url = settings.public_url or f"http://localhost:{settings.port}"
+        note = _note(folder)
+        url = note.url if note else settings.public_url or f"http://localhost:{settings.port}"
     token = settings.organiser_token
     if not token:
         try:
@@ -244,11 +250,14 @@ def config_command(path: Path | None) -> None:
 @_common
 @click.pass_obj
 def doctor_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 - click's values
-    """Check this machine: ports, store, fan-out body, TURN, versions. Exit 1 if something must be mended."""
-    findings = asyncio.run(examine(_settings(path, **flags)))
+    """Check this machine: ports, store, fan-out body, the way of media, TURN. Exit 1 if it needs mending."""
+    settings = _settings(path, **flags)
+    note = _note(Path(settings.data))
+    findings = asyncio.run(examine(settings, note.port if note else None))
+    marks = {True: "ok ", False: "BAD", None: "?  "}
     for finding in findings:
-        click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.what:<14} {finding.says}")
-    if not all(finding.good for finding in findings):
+        click.echo(f"{marks[finding.good]}  {finding.what:<14} {finding.says}")
+    if any(finding.good is False for finding in findings):
         raise SystemExit(1)
 
 

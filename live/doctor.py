@@ -1,55 +1,61 @@
 """`madoi doctor`: look at the machine before people come, and say what is wrong in one line each."""
 
-import asyncio
 import importlib.metadata
 import platform
 import shutil
 import socket
 import sqlite3
-import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import redis
 
+from live.iceurl import read_ice_url
 from live.media import fanout
+from live.reach import Finding, Held, examine_port, examine_server, media_port
 from live.settings import Settings
 from live.stores import StoreAway, open_store
+from live.tickets import media_secret
 from live.web.pages import CLIENT
 
 DISK_LOW = 1 << 30
-STUN_SECONDS = 3.0
-_STUN_COOKIE = 0x2112A442
+READY_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: what was looked at, whether it is good, and what was found."""
+async def examine(settings: Settings, running: int | None) -> list[Finding]:
+    """Look at everything. Nothing is changed but a probe in the store.
 
-    what: str
-    good: bool
-    says: str
-
-
-async def examine(settings: Settings) -> list[Finding]:
-    """Look at everything. Nothing is changed but a probe in the store."""
+    Args:
+        settings: in force.
+        running: the HTTP port of the server that says it runs on this data folder, if one does.
+    """
+    store, secret = await _store(settings)
     return [
         _versions(),
         _client(),
-        _port("http port", settings.host, settings.port, socket.SOCK_STREAM),
-        _port("media udp", settings.media.host, settings.media.port, socket.SOCK_DGRAM),
-        _addresses(settings),
-        await _store(settings),
+        await _http(settings, running),
+        store,
         _disk(settings),
         _fanout(settings),
-        *[await _turn(url) for url in settings.turn.urls],
-        *(
-            []
-            if settings.turn.urls
-            else [Finding("turn", True, "not set: people behind strict firewalls get no media")]
-        ),
+        *await _media(settings, secret),
     ]
+
+
+async def _media(settings: Settings, secret: bytes | None) -> list[Finding]:
+    """Try the way of media: the port, the addresses told to browsers, the TURN servers."""
+    async with media_port(settings, secret) as held:
+        port = held if isinstance(held, Held) else None
+        findings = await examine_port(settings, held) if isinstance(held, Held) else [held]
+        for url in settings.turn.urls:
+            findings += await examine_server(url, settings, port, time.time())
+    if not settings.media.addresses:
+        findings.append(
+            Finding("media address", True, "this machine's own; behind NAT set MADOI_MEDIA_ADDRESSES")
+        )
+    if not any(read_ice_url(url).relays for url in settings.turn.urls):
+        findings.append(Finding("turn", True, "not set: people behind strict firewalls get no media"))
+    return findings
 
 
 def _versions() -> Finding:
@@ -78,13 +84,30 @@ def _port(what: str, host: str, port: int, kind: socket.SocketKind) -> Finding:
     return Finding(what, True, f"{host or '*'}:{port} is free")
 
 
-def _addresses(settings: Settings) -> Finding:
-    if settings.media.addresses:
-        return Finding("media address", True, ", ".join(settings.media.addresses))
-    return Finding("media address", True, "this machine's own; behind NAT set MADOI_MEDIA_ADDRESSES")
+async def _http(settings: Settings, running: int | None) -> Finding:
+    """The port is free, or the server that has it is ours and answers."""
+    found = _port("http port", settings.host, settings.port, socket.SOCK_STREAM)
+    if found.good or running != settings.port:
+        return found
+    where = f"{settings.host or '*'}:{running}"
+    try:
+        async with httpx.AsyncClient(timeout=READY_SECONDS) as client:
+            answer = await client.get(f"http://{_reachable(settings.host)}:{running}/readyz")
+    except httpx.HTTPError as error:
+        return Finding("http port", False, f"{where} is taken, but does not answer ({type(error).__name__})")
+    if answer.is_success:
+        return Finding("http port", True, f"{where}: the server runs and is ready")
+    return Finding("http port", False, f"{where}: the server runs, but is not ready: see its log")
 
 
-async def _store(settings: Settings) -> Finding:
+def _reachable(host: str) -> str:
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+async def _store(settings: Settings) -> tuple[Finding, bytes | None]:
+    """The store, and the media secret that it keeps."""
     where = settings.data if settings.store == "embedded" else settings.store
     shown = f"embedded in {where}" if settings.store == "embedded" else settings.store.rpartition("@")[2]
     try:
@@ -92,11 +115,13 @@ async def _store(settings: Settings) -> Finding:
         store = await open_store(where)
         try:
             await store.check()
+            waited = (time.perf_counter() - began) * 1000
+            secret = media_secret(await store.secret())
         finally:
             await store.close()
     except (StoreAway, redis.RedisError, OSError) as error:
-        return Finding("store", False, f"{shown}: {error}")
-    return Finding("store", True, f"{shown}: writes ({(time.perf_counter() - began) * 1000:.0f} ms)")
+        return Finding("store", False, f"{shown}: {error}"), None
+    return Finding("store", True, f"{shown}: writes ({waited:.0f} ms)"), secret
 
 
 def _disk(settings: Settings) -> Finding:
@@ -116,23 +141,3 @@ def _fanout(settings: Settings) -> Finding:
     if settings.fanout == "native":
         return Finding("fan-out", False, f"MADOI_FANOUT is native, but: {why}")
     return Finding("fan-out", True, f"python body; the native one is not there: {why}")
-
-
-async def _turn(url: str) -> Finding:
-    """Ask a TURN server for a STUN binding over UDP: the cheapest proof that it is there (RFC 8489 §6)."""
-    scheme, _, rest = url.partition(":")
-    host, _, port = rest.partition("?")[0].rpartition(":")
-    if "transport=tcp" in url or scheme in ("turns", "stuns"):
-        return Finding("turn", True, f"{url}: not probed (only UDP is)")
-    request = struct.pack("!HHI12s", 0x0001, 0, _STUN_COOKIE, b"madoi-doctor")
-    loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.setblocking(False)
-        try:
-            await loop.sock_connect(probe, (host or rest, int(port) if port.isdigit() else 3478))
-            await loop.sock_sendall(probe, request)
-            answer = await asyncio.wait_for(loop.sock_recv(probe, 1500), STUN_SECONDS)
-        except (OSError, TimeoutError) as error:
-            return Finding("turn", False, f"{url}: no answer ({type(error).__name__})")
-    good = answer[4:8] == struct.pack("!I", _STUN_COOKIE)
-    return Finding("turn", good, f"{url}: answers" if good else f"{url}: something else answers")

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from live.iceurl import read_ice_url
+
 PREFIX = "MADOI_"
 _CONFIG = PREFIX + "CONFIG"
 
@@ -42,7 +44,9 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A TURN server for people behind firewalls that let no UDP through (coturn, `use-auth-secret`)."""
 
-    urls: Annotated[tuple[str, ...], _says("such as turn:turn.example.org:3478?transport=udp")] = ()
+    urls: Annotated[
+        tuple[str, ...], _says("such as turn:turn.example.org:3478?transport=udp; also turns: and stun:")
+    ] = ()
     secret: Annotated[str, _says("the shared secret of coturn's `static-auth-secret`")] = ""
     ttl: Annotated[int, msgspec.Meta(ge=60, le=86_400), _says("seconds that a credential lasts")] = 43_200
 
@@ -141,9 +145,15 @@ def load(environ: Mapping[str, str], path: Path | None = None, **flags: object) 
         if given is not None:
             _put(tree, key, given)
     try:
-        return msgspec.convert(tree, Settings, strict=False)
+        settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSettings(f"settings: {error}") from error
+    try:
+        for url in settings.turn.urls:
+            read_ice_url(url)
+    except ValueError as error:
+        raise BadSettings(f"turn.urls: {error}") from error
+    return settings
 
 
 def values(settings: Settings) -> Iterator[tuple[str, object, str]]:

@@ -114,6 +114,11 @@ class Tickets:
         return "p-" + _name(self._person_key, ticket)
 
 
+def media_secret(secret: bytes) -> bytes:
+    """Return the key of the media port's ICE passwords, derived from the store's secret."""
+    return hmac.digest(secret, b"madoi.media", "sha256")
+
+
 def _name(key: bytes, *parts: str) -> str:
     text = "\x1f".join(parts).encode()
     return base64_encode(hmac.digest(key, text, "sha256")[:15]).decode()

@@ -1,0 +1,86 @@
+"""A real coturn for tests: the shipped configuration, on a port and in a folder of its own."""
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from live.media.udp import advertised
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
+SECRET = "coturn-secret"
+OURS = ("listening-port", "pidfile", "userdb", "log-file")
+
+
+class Coturn:
+    """Started with `start`, ended by its own process id.
+
+    Args:
+        folder: for its log and files.
+        more: lines that go before those of the shipped configuration.
+        without: lines that begin so are left out.
+    """
+
+    def __init__(self, folder: Path, *more: str, without: tuple[str, ...] = ()) -> None:
+        self.address = next(a for a in advertised("", ()) if ":" not in a)
+        self._folder, self._more = folder, more
+        self._without = without
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def url(self, query: str = "?transport=udp") -> str:
+        return f"turn:{self.address}:{self.port}{query}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a server or doctor that uses it is told, as `MADOI_*` variables without the prefix."""
+        urls = ",".join(self.url(f"?transport={kind}") for kind in ("udp", "tcp"))
+        return {"turn_urls": urls, "turn_secret": SECRET}
+
+    def start(self) -> "Coturn":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with socket.create_server((self.address, 0)) as probe:
+            self.port = probe.getsockname()[1]
+        shipped = [line for line in CONFIG.read_text().splitlines() if not line.startswith(OURS)]
+        own = (
+            f"listening-port={self.port}",
+            f"listening-ip={self.address}",
+            f"relay-ip={self.address}",
+            f"pidfile={self._folder / 'pid'}",
+            f"userdb={self._folder / 'db'}",
+            f"log-file={self._folder / 'log'}",
+            "realm=madoi.test",
+            f"static-auth-secret={SECRET}",
+        )
+        config = self._folder / "turnserver.conf"
+        kept = (line for line in (*own, *shipped) if not line.startswith(self._without or "\0"))
+        config.write_text("\n".join((*self._more, *kept, "")))
+        with (self._folder / "out").open("wb") as out:
+            self._process = subprocess.Popen(
+                [shutil.which("turnserver") or "turnserver", "-c", str(config)], stdout=out, stderr=out
+            )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            said = (self._folder / "out").read_text("utf-8", "replace")[-2000:]
+            assert time.monotonic() < deadline, f"coturn did not start:\n{said}"
+            assert self._process.poll() is None, f"coturn ended:\n{said}"
+            time.sleep(0.05)
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection((self.address, self.port), 0.2):
+                return True
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
