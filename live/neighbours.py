@@ -22,6 +22,7 @@ from live.protocol.frames import Card, Publication, Stage
 from live.settings import Settings
 from live.web.desk import Bearer, Desk
 from live.web.origins import origin_of
+from live.web.ports import Tier
 from live.web.problems import Problem
 from rooms import Command, Level, Role, Room, StageTruth
 
@@ -134,10 +135,15 @@ class LinkMedia:
         with _problems():
             return await self._link.publish(room, person, source, offer_sdp)
 
-    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None) -> Answer:
-        """Take a WHEP offer, or make one."""
+    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None, tier: Tier) -> Answer:
+        """Take a WHEP offer, or make one, for so much of the stage."""
         with _problems():
-            return await self._link.watch(room, person, behind, offer_sdp)
+            return await self._link.watch(room, person, behind, offer_sdp, tier)
+
+    async def choose(self, room: str, resource: str, tier: Tier) -> None:
+        """Change how much of the stage a watch receives."""
+        with _problems():
+            await self._link.choose(room, resource, tier)
 
     async def answer(self, room: str, resource: str, sdp: str) -> None:
         """Take the answer to an offer of ours."""

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from live.sfu import Tier
+
 #: The largest message either side accepts, bytes: one SDP (64 kB) with room for names.
 MESSAGE_LIMIT = 256 * 1024
 
@@ -143,6 +145,7 @@ class Watch(msgspec.Struct, frozen=True, tag="watch"):
     person: str
     behind: bool
     sdp: str | None
+    tier: Tier = "video"
 
 
 class Complete(msgspec.Struct, frozen=True, tag="complete"):
@@ -162,6 +165,15 @@ class Trickle(msgspec.Struct, frozen=True, tag="trickle"):
     resource: str
     fragment: str
     etag: str | None
+
+
+class Choose(msgspec.Struct, frozen=True, tag="choose"):
+    """What a watch shall receive from now on."""
+
+    ref: int
+    room: str
+    resource: str
+    tier: Tier
 
 
 class Delete(msgspec.Struct, frozen=True, tag="delete"):
@@ -243,7 +255,7 @@ class Noticed(msgspec.Struct, frozen=True, tag="noticed"):
     notice: StageNotice
 
 
-Request = Configure | Publish | Watch | Complete | Trickle | Delete | Stage | Expel | Count
+Request = Configure | Publish | Watch | Complete | Trickle | Choose | Delete | Stage | Expel | Count
 Reply = Ready | Answered | Patched | Done | Counted | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply | Noticed)

@@ -15,6 +15,7 @@ from live.media.control import (
     SDP_LIMIT,
     Answer,
     Answered,
+    Choose,
     Complete,
     Configure,
     Count,
@@ -41,6 +42,7 @@ from live.media.control import (
     frame,
     read_reply,
 )
+from live.sfu import Tier
 
 R = TypeVar("R", bound=Reply)
 
@@ -136,10 +138,15 @@ class MediaLink:
         request = Publish(self._next(), room, person, source, offer_sdp)
         return (await self._ask(request, Answered)).answer
 
-    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None) -> Answer:
-        """Takes a WHEP offer; without one, the answer's SDP is the server's offer of the whole stage."""
+    async def watch(
+        self, room: str, person: str, behind: bool, offer_sdp: str | None, tier: Tier = "video"
+    ) -> Answer:
+        """Takes a WHEP offer; without one, the answer's SDP is the server's offer of the whole stage.
+
+        `tier` says how much of the stage comes; `choose` changes it.
+        """
         _fits(offer_sdp or "")
-        request = Watch(self._next(), room, person, behind, offer_sdp or None)
+        request = Watch(self._next(), room, person, behind, offer_sdp or None, tier)
         return (await self._ask(request, Answered)).answer
 
     async def answer(self, room: str, resource: str, sdp: str) -> None:
@@ -151,6 +158,10 @@ class MediaLink:
         """Takes a trickle fragment; `etag` is the If-Match header's value."""
         _fits(fragment)
         return (await self._ask(Trickle(self._next(), room, resource, fragment, etag), Patched)).patch
+
+    async def choose(self, room: str, resource: str, tier: Tier) -> None:
+        """Changes what a watch receives; the rest stops at the server, without a new negotiation."""
+        await self._ask(Choose(self._next(), room, resource, tier), Done)
 
     async def delete(self, room: str, resource: str) -> None:
         """Ends a resource."""

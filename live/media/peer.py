@@ -11,7 +11,7 @@ from live.media.dtls import Certificate, Dtls, DtlsError
 from live.media.ice import Address, Credentials, Paths, check
 from live.media.negotiation import Remote
 from live.media.srtp import Srtp, SrtpError
-from live.sfu import PublicationSpec, Slot
+from live.sfu import PublicationSpec, Slot, Tier
 
 Send = Callable[[bytes | memoryview, Address], None]
 
@@ -27,6 +27,7 @@ class Peer:
         behind: a viewer behind the curtain.
         publications: what it publishes once connected.
         slots: what it watches once connected; empty while a server-made offer is unanswered.
+        tier: how much of the stage it watches.
         mid: the media section that names its transport.
         local: our credentials, fresh after each ICE restart.
         srtp: None until the DTLS handshake is done.
@@ -54,6 +55,7 @@ class Peer:
         self.mid = "0"
         self.publications: tuple[PublicationSpec, ...] = ()
         self.slots: tuple[Slot, ...] = ()
+        self.tier: Tier = "video"
         self.local = local
         self.former: Credentials | None = None
         self.remote: Remote | None = None

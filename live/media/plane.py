@@ -28,7 +28,7 @@ from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
 from live.media.udp import Port, advertised
-from live.sfu import PublicationSpec, Source
+from live.sfu import PublicationSpec, Source, Tier
 from live.sfu.contract import MID
 
 #: A server-made offer is answered within so long or forgotten, seconds.
@@ -95,10 +95,11 @@ class Plane:
         peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
         return Answer(peer.resource, write_publication_answer(offer, taken, self._local(peer)), peer.etag)
 
-    def watch(self, room: str, person: str, behind: bool, sdp: str | None) -> Answer:
+    def watch(self, room: str, person: str, behind: bool, sdp: str | None, tier: Tier = "video") -> Answer:
         """Takes a WHEP offer, or makes one of the whole stage; raises `MediaRefused`."""
         if not sdp:
             peer = self._admit(room, person, source="", behind=behind)
+            peer.tier = tier
             peer.mid = "v0"
             return Answer(peer.resource, write_pool_offer(self._local(peer)), peer.etag)
         offer = _described(sdp)
@@ -106,6 +107,7 @@ class Plane:
         accepted = [t.line for t in taken if t.codecs]
         remote = remote_of(offer, accepted)
         peer = self._admit(room, person, source="", behind=behind)
+        peer.tier = tier
         peer.mid = accepted[0].mid
         peer.slots = slots_for(offer, taken)
         peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
@@ -145,6 +147,17 @@ class Plane:
         for ufrag in peer.ufrags():
             self._by_ufrag[ufrag] = peer
         return Patch(write_fragment(self._local(peer), peer.mid), peer.etag)
+
+    def choose(self, room: str, resource: str, tier: Tier) -> None:
+        """Changes what a watch receives; raises `MediaRefused`."""
+        peer = self._find(room, resource)
+        if peer.publishes:
+            raise MediaRefused("not_watching", 409)
+        peer.tier = tier
+        hall = self._room(room)
+        hall.choose(peer)
+        self._dirty.add(hall)
+        self._pause()
 
     def delete(self, room: str, resource: str) -> None:
         """Ends a resource on its owner's wish; raises `MediaRefused`."""

@@ -66,7 +66,7 @@ class MediaRoom:
         """
         now = time.monotonic()
         if not peer.publishes:
-            self.router.watch(peer, peer.person, peer.behind, peer.slots, now)
+            self.router.watch(peer, peer.person, peer.behind, peer.slots, now, peer.tier)
             return []
         others = [
             other
@@ -81,6 +81,10 @@ class MediaRoom:
         for publication in peer.publications:
             self.router.publish(peer, publication, now)
         return older
+
+    def choose(self, peer: Peer) -> None:
+        """Takes what a viewer wants to receive now; one that is not connected yet has it from its start."""
+        self.router.choose(peer, peer.tier, time.monotonic())
 
     def leave(self, peer: Peer, *, on_purpose: bool) -> None:
         """Forgets a peer; when its owner ended it on purpose, nobody waits for it to come back."""

@@ -15,6 +15,7 @@ import uvloop
 
 from live.media.control import (
     Answered,
+    Choose,
     Complete,
     Configure,
     Count,
@@ -108,12 +109,14 @@ def _ask(plane: Plane, request: Request) -> Reply:
     match request:
         case Publish(ref, room, person, source, sdp):
             return Answered(ref, plane.publish(room, person, source, sdp))
-        case Watch(ref, room, person, behind, sdp):
-            return Answered(ref, plane.watch(room, person, behind, sdp))
+        case Watch(ref, room, person, behind, sdp, tier):
+            return Answered(ref, plane.watch(room, person, behind, sdp, tier))
         case Complete(ref, room, resource, sdp):
             plane.complete(room, resource, sdp)
         case Trickle(ref, room, resource, fragment, etag):
             return Patched(ref, plane.trickle(room, resource, fragment, etag))
+        case Choose(ref, room, resource, tier):
+            plane.choose(room, resource, tier)
         case Delete(ref, room, resource):
             plane.delete(room, resource)
         case Stage(ref, room, facts):

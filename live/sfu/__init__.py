@@ -6,6 +6,7 @@ A `Router` is one room's stage. Its owner (live/media) has the sockets, the keys
     router.set_stage(open=True, on_stage=["ann"], backstage=[], muted={}, veiled=False, now=now)
     router.publish(ann_peer, PublicationSpec(...), now)
     router.watch(bob_peer, "bob", behind=False, slots=(Slot(...), ...), now=now)
+    router.choose(bob_peer, "audio", now)   # a smaller tier: sound and the shared screen only
     router.receive_rtp(ann_peer, unprotected, now)
     out = router.drain()              # after every mutation, or after every batch of mutations (law 9)
     ... send out.fanouts, out.rtcp, publish out.notice
@@ -38,6 +39,7 @@ from live.sfu.contract import (
     Slot,
     Source,
     StageNotice,
+    Tier,
 )
 from live.sfu.router import Router
 
@@ -58,4 +60,5 @@ __all__ = [
     "Slot",
     "Source",
     "StageNotice",
+    "Tier",
 ]

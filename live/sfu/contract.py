@@ -11,6 +11,9 @@ P = TypeVar("P", bound=Hashable)
 
 Source = Literal["camera", "microphone", "screen"]
 Kind = Literal["audio", "video"]
+Tier = Literal["video", "audio", "captions"]
+"""What a viewer wants to receive: everything; sound and the shared screen (the slides); or no media at all,
+where captions and documents come by other ways. The rest never leaves the server."""
 
 STAGE = "stage"
 """``Slot.follows``: the shared screen, or else the active speaker's camera."""

@@ -17,6 +17,7 @@ from live.sfu.contract import (
     Slot,
     Source,
     StageNotice,
+    Tier,
 )
 from live.sfu.downtrack import Downtrack
 from live.sfu.numbers import SEQUENCE
@@ -113,7 +114,9 @@ class Router(Generic[P]):
             self._forget(found)
             self._settle(now)
 
-    def watch(self, peer: P, person: str, behind: bool, slots: Sequence[Slot], now: float) -> None:
+    def watch(
+        self, peer: P, person: str, behind: bool, slots: Sequence[Slot], now: float, tier: Tier = "video"
+    ) -> None:
         """Let a peer receive; asked again, it replaces the slots, keeping the numbering of equal ones.
 
         Raises:
@@ -126,12 +129,22 @@ class Router(Generic[P]):
         if peer not in self._viewers:
             self._viewers[peer] = viewer
             self._reports.append(viewer)
-        viewer.person, viewer.behind = person, behind
+        viewer.person, viewer.behind, viewer.tier = person, behind, tier
         for downtrack in gone:
             self._serving.stop(downtrack)
         self._serving.serve(viewer, now)
         self._serving.purge(viewer)
         self._wake(now)
+        self._ask_keyframes(now)
+
+    def choose(self, peer: P, tier: Tier, now: float) -> None:
+        """Let a viewer receive so much and no more; what it leaves out stops with this call."""
+        viewer = self._viewers.get(peer)
+        if viewer is None or viewer.tier == tier:
+            return
+        viewer.tier = tier
+        self._serving.serve(viewer, now)
+        self._serving.purge(viewer)
         self._ask_keyframes(now)
 
     def leave(self, peer: P, now: float) -> None:

@@ -78,10 +78,11 @@ class Stage(Generic[P]):
         return shrank
 
     def may_see(self, viewer: Viewer[P], publication: Publication[P]) -> bool:
-        """The curtain, the mute and the veil, and nobody their own."""
+        """The curtain, the mute, the veil, and the viewer's own tier; and nobody sees their own."""
         audience = publication.audience
         allowed = audience is Audience.EVERYONE or (audience is Audience.BEHIND and viewer.behind)
-        return allowed and publication.spec.owner != viewer.person and self._present(publication)
+        mine = publication.spec.owner == viewer.person
+        return allowed and not mine and viewer.wants(publication.spec) and self._present(publication)
 
     def _present(self, publication: Publication[P]) -> bool:
         spec = publication.spec

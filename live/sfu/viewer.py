@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Generic
 
 from live.sfu.allocation import Line
-from live.sfu.contract import P, Slot
+from live.sfu.contract import P, PublicationSpec, Slot, Tier
 from live.sfu.downtrack import Downtrack
 from live.sfu.rtcp import write_cname
 
@@ -23,6 +23,7 @@ class Viewer(Generic[P]):
         downtracks: One per slot, in the order of its slots.
         tracks: The same by the viewer's SSRC.
         line: What it can receive.
+        tier: What it wants to receive.
         round_trip: Seconds, None before it reported.
         report_at: When its next sender report is due.
     """
@@ -38,6 +39,7 @@ class Viewer(Generic[P]):
         "person",
         "report_at",
         "round_trip",
+        "tier",
         "tracks",
     )
 
@@ -49,6 +51,7 @@ class Viewer(Generic[P]):
         self.downtracks: list[Downtrack[P]] = []
         self.tracks: dict[int, Downtrack[P]] = {}
         self.line = Line()
+        self.tier: Tier = "video"
         self.round_trip: float | None = None
         self.report_at = now
         self._cname = cname
@@ -68,6 +71,12 @@ class Viewer(Generic[P]):
         self.downtracks = [kept.get(slot.ssrc) or Downtrack(self.peer, slot) for slot in slots]
         self.tracks = {d.ssrc: d for d in self.downtracks}
         return gone
+
+    def wants(self, spec: PublicationSpec) -> bool:
+        """Whether the tier it chose has room for a publication."""
+        if self.tier == "audio":
+            return spec.kind == "audio" or spec.source == "screen"
+        return self.tier == "video"
 
     def may_resend(self, now: float) -> bool:
         """Take one packet from the allowance for resends."""

@@ -36,6 +36,7 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
     for door, (says, who) in _MEDIA.items():
         paths[f"/{door}/{{id}}"] = {"post": _offer(says, who)}
         paths[f"/{door}/{{id}}/{{resource}}"] = {"patch": _patch(), "delete": _delete()}
+    paths["/whep/{id}/{resource}/tier"] = {"put": _tier()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Madoi", "version": version, "license": {"name": "see the repository"}},
@@ -137,6 +138,32 @@ def _delete() -> dict[str, Any]:
         "summary": "End it",
         "parameters": _parameters("{id}{resource}"),
         "responses": {"200": {"description": "ended"}, **_problems(["unknown_resource", "bad_ticket"])},
+        "security": _security(Access.MEMBER),
+    }
+
+
+def _tier() -> dict[str, Any]:
+    return {
+        "summary": "Choose how much of the stage comes; the rest stops at the server",
+        "parameters": _parameters("{id}{resource}"),
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"tier": {"enum": ["video", "audio", "captions"]}},
+                        "required": ["tier"],
+                    }
+                }
+            },
+        },
+        "responses": {
+            "204": {"description": "in force"},
+            **_problems(
+                ["unknown_resource", "media_type_refused", "tier_invalid", "not_watching", "bad_ticket"]
+            ),
+        },
         "security": _security(Access.MEMBER),
     }
 

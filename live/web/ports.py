@@ -1,9 +1,12 @@
 """What the HTTP side wants of its neighbours, the room hub and the media link, which it may not import."""
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from live.protocol.frames import Card
 from rooms import Command, Role, Room
+
+Tier = Literal["video", "audio", "captions"]
+"""How much of the stage a watch receives: everything; sound and the shared screen; no media."""
 
 
 class Rooms(Protocol):
@@ -59,8 +62,11 @@ class Media(Protocol):
     async def publish(self, room: str, person: str, source: str, offer_sdp: str) -> Answer:
         """Take a WHIP offer."""
 
-    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None) -> Answer:
-        """Take a WHEP offer, or make one."""
+    async def watch(self, room: str, person: str, behind: bool, offer_sdp: str | None, tier: Tier) -> Answer:
+        """Take a WHEP offer, or make one, for so much of the stage."""
+
+    async def choose(self, room: str, resource: str, tier: Tier) -> None:
+        """Change how much of the stage a watch receives."""
 
     async def answer(self, room: str, resource: str, sdp: str) -> None:
         """Take the answer to an offer of ours."""

@@ -44,6 +44,8 @@ TITLES: dict[str, tuple[int, str]] = {
     "no_rtcp_mux": (422, "RTP and RTCP must share a port"),
     "setup_invalid": (422, "The DTLS role does not fit"),
     "source_invalid": (422, "The source is camera or screen"),
+    "not_watching": (409, "This resource publishes; only a watch has a tier"),
+    "tier_invalid": (422, "The tier is video, audio or captions"),
     "too_many_lines": (422, "There are more media lines than the stage takes"),
     "etag_required": (428, "A PATCH must carry If-Match"),
     "too_many_peers": (429, "This person has too many media connections open"),

@@ -6,6 +6,7 @@ The media worker does the work behind `Desk.media`; here are methods, status cod
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from live.protocol.frames import Card
 from live.web.desk import Bearer, Desk
 from live.web.operation import METHODS, problem_of
-from live.web.ports import Answer
+from live.web.ports import Answer, Tier
 from live.web.problems import Problem
 from live.web.sessions import put_card
 from live.web.turn import ice_links
@@ -22,10 +23,13 @@ from rooms import Arrive, Level, State, stage_truth
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 SOURCES = frozenset({"camera", "screen"})
+JSON = "application/json"
+TIER_RELATION = "urn:madoi:whep:tier"
+"""Relation of the address where a watch's tier is put."""
 _OPTIONS = {"Access-Control-Max-Age": "86400", "Accept-Post": SDP, "Accept-Patch": f"{FRAGMENT}, {SDP}"}
 _CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Expose-Headers": "Location, ETag, Link, Retry-After",
 }
@@ -33,7 +37,7 @@ Run = Callable[[Request, Bearer], Awaitable[Response]]
 
 
 def routes(desk: Desk) -> list[Route]:
-    """Make the four addresses."""
+    """Make the five addresses."""
     door = Doorway(desk)
 
     async def whip(request: Request) -> Response:
@@ -47,12 +51,22 @@ def routes(desk: Desk) -> list[Route]:
             return await door.serve(request, "DELETE", door.delete)
         return await door.serve(request, "PATCH, DELETE", door.patch)
 
+    async def tier(request: Request) -> Response:
+        return await door.serve(request, "PUT", door.choose)
+
     return [
         Route("/whip/{id}", whip, methods=METHODS),
         Route("/whep/{id}", whep, methods=METHODS),
         Route("/whip/{id}/{resource}", resource, methods=METHODS),
         Route("/whep/{id}/{resource}", resource, methods=METHODS),
+        Route("/whep/{id}/{resource}/tier", tier, methods=METHODS),
     ]
+
+
+class TierBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the stage a watch shall receive."""
+
+    tier: Tier
 
 
 class Standing(NamedTuple):
@@ -103,16 +117,32 @@ class Doorway:
     async def watch(self, request: Request, bearer: Bearer) -> Response:
         """WHEP: take an offer, or, for an empty body, make one that the client answers by PATCH."""
         session = request.path_params["id"]
+        tier = _tier(request.query_params.get("tier", "video"))
         offer = await self._sdp(request)
         standing = await self._arrive(request, session, bearer)
         if standing.level < Level.ADMITTED:
             if standing.live:
                 raise Problem("not_admitted")
             self._desk.outsiders.setdefault(session, set()).add(bearer.person)
-        answer = await self._desk.media.watch(session, bearer.person, standing.behind, offer)
+        answer = await self._desk.media.watch(session, bearer.person, standing.behind, offer, tier)
         if standing.level < Level.ADMITTED:
             await self._still_outside(session, bearer, answer.resource)
-        return self._created(request, bearer, answer)
+        response = self._created(request, bearer, answer)
+        place = response.headers["Location"]
+        response.headers.append("Link", f'<{place}/tier>; rel="{TIER_RELATION}"')
+        return response
+
+    async def choose(self, request: Request, bearer: Bearer) -> Response:
+        """Change how much of the stage a watch receives; the rest stops at the server."""
+        session, resource = self._resource(request, bearer)
+        if _content_type(request) != JSON:
+            raise Problem("media_type_refused", f"{JSON} is taken")
+        try:
+            body = msgspec.json.decode(await self._desk.read_bytes(request), type=TierBody)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Problem("tier_invalid") from error
+        await self._desk.media.choose(session, resource, body.tier)
+        return Response(status_code=204)
 
     async def patch(self, request: Request, bearer: Bearer) -> Response:
         """Trickle or restart ICE (RFC 9725 §4.3), or take the answer to an offer of ours."""
@@ -187,6 +217,13 @@ class Doorway:
         if not resource or proof != self._desk.tickets.proof(session, bearer.person, resource):
             raise Problem("unknown_resource")
         return session, resource
+
+
+def _tier(text: str) -> Tier:
+    try:
+        return msgspec.convert(text, Tier)
+    except msgspec.ValidationError as error:
+        raise Problem("tier_invalid") from error
 
 
 def _content_type(request: Request) -> str:

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 from tests.browser.firefox import Firefox
 from tests.browser.people import FirefoxGuest, Guest
 from tests.browser.test_session import sent, watches
-from tests.browser.watching import frames
+from tests.browser.watching import frames, received
 from tests.kit.polling import until
 
 
@@ -39,4 +39,39 @@ async def test_a_shared_screen_joins_the_camera_and_goes(chromium, server):
     await until(both, within=30, every=0.5)
     await sara.see("screen").click()
     await expect(aoi.page.locator('video[data-source="screen"]')).to_have_count(0, timeout=20_000)
+    assert sara.troubles == aoi.troubles == []
+
+
+async def test_a_viewer_chooses_to_receive_no_pictures_and_takes_them_back(chromium, server):
+    session = server.make_session("講義")
+    server.move(session.id, "live")
+    sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await watches(aoi, 1)
+
+    async def arrived():
+        rows = await aoi.rows()
+        return tuple(sum(row["packets"] for row in received(rows, kind)) for kind in ("video", "audio"))
+
+    async def only_sound(seen):
+        await expect(aoi.see("data-note")).to_have_attribute("data-tier", "audio")
+        seen.append(await arrived())
+        return len(seen) > 1 and seen[-1][0] == seen[-2][0] and seen[-1][1] > seen[-2][1] + 20
+
+    await aoi.see("room-menu").click()
+    await aoi.see("menu-data").click()
+    await aoi.see("tier-audio").check()
+    await aoi.page.keyboard.press("Escape")
+    seen: list[tuple[int, int]] = []
+    await until(lambda: only_sound(seen), within=20, every=1.0)
+    await aoi.page.reload()
+    await expect(aoi.see("data-note")).to_be_visible(timeout=20_000)
+    seen.clear()
+    await until(lambda: only_sound(seen), within=20, every=1.0)
+    assert seen[-1][0] == 0
+    await aoi.see("tier-back").click()
+    await watches(aoi, 1)
+    await expect(aoi.see("data-note")).to_have_count(0)
     assert sara.troubles == aoi.troubles == []

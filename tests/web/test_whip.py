@@ -11,6 +11,7 @@ from live.demo.whip import Peer, Refusal
 from tests.kit.polling import until
 
 SDP = {"Content-Type": "application/sdp"}
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -165,6 +166,9 @@ async def test_the_resource_is_made_patched_and_ended_as_the_rfc_says(server, cl
         ("GET", "/whip/{id}/x.y", {}, b"", (405, "method_refused")),
         ("DELETE", "/whip/{id}/x.y", {}, b"", (404, "unknown_resource")),
         ("PATCH", "/whep/{id}/x", SDP, b"", (404, "unknown_resource")),
+        ("POST", "/whep/{id}?tier=radio", {}, b"", (422, "tier_invalid")),
+        ("GET", "/whep/{id}/x.y/tier", {}, b"", (405, "method_refused")),
+        ("PUT", "/whep/{id}/x.y/tier", JSON, b'{"tier":"audio"}', (404, "unknown_resource")),
     ],
 )
 async def test_a_malformed_request_gets_its_documented_error(
@@ -194,6 +198,14 @@ async def test_an_empty_whep_offer_is_answered_with_the_whole_stage(server, clie
     assert answer.status_code == 201
     assert answer.text.count("m=video") == 7
     assert answer.text.count("m=audio") == 6
+    place = answer.headers["location"] + "/tier"
+    assert f'<{place}>; rel="urn:madoi:whep:tier"' in answer.headers.get_list("link")
+    for body, status in ((b'{"tier":"audio"}', 204), (b'{"tier":"radio"}', 422), (b"[" * 9000, 422)):
+        assert (await client.put(place, content=body, headers={**bearer, **JSON})).status_code == status
+    assert (await client.put(place, content=b"{}", headers=bearer)).status_code == 415
+    stranger = {"Authorization": f"Bearer {server.ticket(made.id, 'attendee', '別人')}"}
+    theirs = await client.put(place, content=b'{"tier":"video"}', headers={**stranger, **JSON})
+    assert theirs.status_code == 404
     wrong = await client.patch(answer.headers["location"], content=b"v=0", headers={**bearer, **SDP})
     assert wrong.status_code in (400, 422)
     assert (await client.delete(answer.headers["location"], headers=bearer)).status_code == 200

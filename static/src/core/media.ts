@@ -2,6 +2,10 @@ import { backoff } from "./backoff.ts";
 
 export type Source = "camera" | "screen";
 
+/** How much of the stage comes: everything; sound and the shared screen; or no media at all. */
+export const TIERS = ["video", "audio", "captions"] as const;
+export type Tier = (typeof TIERS)[number];
+
 /** Where one slot's media comes from right now. */
 export interface Slot {
   person: string;
@@ -292,12 +296,45 @@ export class Watcher extends MediaLine {
   /** Received tracks by slot (`mid`). */
   readonly tracks = new Map<string, MediaStreamTrack>();
 
+  /** What the server sends now, as it last confirmed; null while nothing is watched. */
+  inForce: Tier | null = null;
+  #address: string | null = null;
+  #telling: Promise<void> = Promise.resolve();
+
   constructor(
     ports: MediaPorts,
     private readonly room: string,
     changed: () => void,
+    private tier: Tier = "video",
   ) {
     super(ports, changed);
+  }
+
+  /** Chooses how much comes from now on, also over later connections; the server stops the rest. */
+  choose(tier: Tier): Promise<void> {
+    this.tier = tier;
+    this.#telling = this.#telling.then(() => this.#tell());
+    return this.#telling;
+  }
+
+  /** Tells the server when it does not know yet; a broken line tells it anew when it is rebuilt. */
+  async #tell(): Promise<void> {
+    const { tier } = this;
+    const address = this.#address;
+    if (address === null || this.inForce === tier) return;
+    try {
+      const answer = await this.ports.fetch(`${address}/tier`, {
+        method: "PUT",
+        credentials: "same-origin",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ tier }),
+      });
+      if (!answer.ok) throw await refusal(answer);
+      if (address === this.#address) this.inForce = tier;
+    } catch {
+      if (address === this.#address) this.start();
+    }
+    this.changed();
   }
 
   /** TURN servers the server named, for the publisher's first attempt. */
@@ -306,7 +343,8 @@ export class Watcher extends MediaLine {
   }
 
   protected async negotiate(stale: () => boolean): Promise<string> {
-    const answer = await this.ports.fetch(`/whep/${this.room}`, {
+    const { tier } = this;
+    const answer = await this.ports.fetch(`/whep/${this.room}?tier=${tier}`, {
       method: "POST",
       credentials: "same-origin",
     });
@@ -315,6 +353,8 @@ export class Watcher extends MediaLine {
     const location = answer.headers.get("Location") ?? "";
     const sdp = await answer.text();
     if (stale()) return location;
+    this.#address = location;
+    this.inForce = tier;
     const pc = this.ports.peer({ iceServers: this.ice, bundlePolicy: "max-bundle" });
     this.pc = pc;
     pc.addEventListener("track", (event) => {
@@ -331,10 +371,13 @@ export class Watcher extends MediaLine {
       body: pc.localDescription?.sdp ?? "",
     });
     if (!patched.ok) throw await refusal(patched);
+    if (!stale() && this.tier !== tier) void this.choose(this.tier);
     return location;
   }
 
   protected override closed(): void {
+    this.#address = null;
+    this.inForce = null;
     this.tracks.clear();
   }
 }

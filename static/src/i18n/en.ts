@@ -268,6 +268,29 @@ export const en = {
     useThis: "Use this window",
     reload: "Load again",
   },
+  data: {
+    title: "What this device receives",
+    hint: "What you leave out is not sent by the server. This device starts with the same choice next time.",
+    tiers: {
+      video: { label: "Video", hint: "Pictures, sound and shared screens." },
+      audio: {
+        label: "Sound and slides",
+        hint: "No camera pictures: only sound and the shared screen.",
+      },
+      captions: {
+        label: "Captions only",
+        hint: "No picture and no sound: only text and documents come.",
+      },
+    },
+    notes: {
+      video: "",
+      audio: "Receiving sound and slides only",
+      captions: "Receiving text only (picture and sound are stopped)",
+    },
+    settling: "Changing what is received…",
+    back: "Back to video",
+    off: "Picture not received",
+  },
   room: {
     live: "LIVE",
     people: "People",

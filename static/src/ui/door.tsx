@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../core/api.ts";
 import { text } from "../i18n/index.ts";
 import { Page } from "./app.tsx";
+import { DataChoice } from "./data.tsx";
 import {
   available,
   awakeAudio,
@@ -123,6 +124,7 @@ export function Door() {
             />
           )}
           <SoundCheck />
+          <DataChoice />
           {facts && (facts.state === "published" || facts.state === "draft") && (
             <Notice>{t.door.notOpenYet}</Notice>
           )}

@@ -1,5 +1,6 @@
 import {
   CircleHelp,
+  Gauge,
   Keyboard,
   Languages,
   LogOut,
@@ -17,6 +18,7 @@ import { Announcer } from "./announcer.tsx";
 import { Mark } from "./app.tsx";
 import { Board } from "./board.tsx";
 import { Chat } from "./chat.tsx";
+import { DataDialog } from "./data.tsx";
 import { closeDevices } from "./devices.ts";
 import { count, duration } from "./format.ts";
 import { Keeps } from "./keeps.tsx";
@@ -108,7 +110,7 @@ function RoomHead() {
   const visit = useVisit();
   const t = text();
   const room = visit.room.value;
-  const [dialog, setDialog] = useState<"leave" | "rules" | null>(null);
+  const [dialog, setDialog] = useState<"leave" | "rules" | "data" | null>(null);
   const { state, since, settings } = room.session;
   const live = state === "live";
   const online = visit.view.value?.signals.online;
@@ -146,6 +148,12 @@ function RoomHead() {
             label: t.room.rules,
             icon: <ShieldCheck aria-hidden="true" />,
             onChoose: () => setDialog("rules"),
+          },
+          {
+            label: t.data.title,
+            icon: <Gauge aria-hidden="true" />,
+            testid: "menu-data",
+            onChoose: () => setDialog("data"),
           },
           {
             label: t.room.shortcuts,
@@ -186,6 +194,7 @@ function RoomHead() {
           onClose={() => setDialog(null)}
         />
       )}
+      {dialog === "data" && <DataDialog onClose={() => setDialog(null)} />}
       {dialog === "rules" && settings && (
         <Dialog title={t.keeps.title} onClose={() => setDialog(null)}>
           <Keeps of={settings} heading={false} />

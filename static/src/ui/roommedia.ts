@@ -1,7 +1,16 @@
 import { effect, signal, untracked } from "@preact/signals";
-import { type MediaPorts, type MediaState, Publisher, type Source, trackOf, Watcher } from "../core/media.ts";
+import {
+  type MediaPorts,
+  type MediaState,
+  Publisher,
+  type Source,
+  type Tier,
+  trackOf,
+  Watcher,
+} from "../core/media.ts";
 import type { StageView } from "../core/wire.ts";
 import { cameraOn, local, openDevices } from "./devices.ts";
+import { rememberTier, tier } from "./tier.ts";
 
 const ports: MediaPorts = {
   fetch: (input, init) => fetch(input, init),
@@ -24,16 +33,21 @@ export class RoomMedia {
   /** The browser wants a gesture before it plays sound. */
   readonly silenced = signal(false);
 
+  /** What the server sends us now; null while nothing comes. */
+  readonly inForce = signal<Tier | null>(null);
+
   readonly #watcher: Watcher;
   readonly #camera: Publisher;
   readonly #screen: Publisher;
   readonly #stopEffects: () => void;
 
   constructor(room: string) {
-    this.#watcher = new Watcher(ports, room, () => {
+    const changed = () => {
       this.watching.value = this.#watcher.state;
+      this.inForce.value = this.#watcher.inForce;
       this.version.value += 1;
-    });
+    };
+    this.#watcher = new Watcher(ports, room, changed, tier.value);
     const servers = () => this.#watcher.servers;
     this.#camera = new Publisher(
       ports,
@@ -59,6 +73,12 @@ export class RoomMedia {
   /** Watches from now on (again, if already watching: another level sees another stage). */
   watch(): void {
     this.#watcher.start();
+  }
+
+  /** Receives so much from now on, here and at the next visit of this device. */
+  async choose(wanted: Tier): Promise<void> {
+    rememberTier(wanted);
+    await this.#watcher.choose(wanted);
   }
 
   unwatch(): void {

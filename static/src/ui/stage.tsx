@@ -5,11 +5,13 @@ import type { Source } from "../core/media.ts";
 import { Level } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { Mark } from "./app.tsx";
+import { DataNote } from "./data.tsx";
 import { cameraOn, local, micOn } from "./devices.ts";
 import { Preview } from "./door.tsx";
 import { clock } from "./format.ts";
 import { Avatar, Bars } from "./kit/bits.tsx";
 import { Button } from "./kit/button.tsx";
+import { tier } from "./tier.ts";
 import { useVisit } from "./visit.ts";
 
 /** How long a camera may bring no frame before its tile shows the name instead of a frozen face, in milliseconds. */
@@ -65,7 +67,8 @@ function Tile({ person, source }: { person: string; source: Source }) {
   const speaking = stage.speaking === person && !muted;
   const ownPicture = mine && source === "camera" && local.value !== null && cameraOn.value;
   const ownScreen = mine && source === "screen" ? visit.media.screen.value : null;
-  const dark = !flowing && !ownPicture && !ownScreen;
+  const leftOut = !mine && (tier.value === "captions" || (tier.value === "audio" && source === "camera"));
+  const dark = (!flowing || leftOut) && !ownPicture && !ownScreen;
   return (
     <figure class={`tile ${source} ${speaking ? "speaking" : ""}`} data-testid="tile" data-tile={person}>
       {!mine && (
@@ -74,7 +77,7 @@ function Tile({ person, source }: { person: string; source: Source }) {
           autoPlay
           playsInline
           muted
-          class={flowing ? "" : "waiting"}
+          class={dark ? "waiting" : ""}
           data-person={person}
           data-source={source}
           aria-label={source === "screen" ? t.stage.screenOf(card.name) : card.name}
@@ -91,6 +94,8 @@ function Tile({ person, source }: { person: string; source: Source }) {
                 <RotateCw size={16} aria-hidden="true" />
                 {t.stage.away}
               </>
+            ) : leftOut ? (
+              t.data.off
             ) : visit.media.watching.value === "recovering" ? (
               t.stage.recovering
             ) : track && flow === "waiting" ? (
@@ -234,6 +239,7 @@ export function Stage({ compact }: { compact?: boolean }) {
         </>
       )}
       {room.stage.veiled && behind && <p class="stage-note warn">{t.veiled}</p>}
+      {media !== "recovering" && media !== "refused" && <DataNote />}
       {!cover && media === "recovering" && (
         <p class="stage-note" role="status">
           {t.recovering}

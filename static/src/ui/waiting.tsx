@@ -1,6 +1,7 @@
 import { DoorOpen } from "lucide-preact";
 import { text } from "../i18n/index.ts";
 import { Mark, Preferences } from "./app.tsx";
+import { DataChoice } from "./data.tsx";
 import { useDraft } from "./drafts.ts";
 import { duration, moment } from "./format.ts";
 import { Keeps } from "./keeps.tsx";
@@ -72,6 +73,10 @@ export function Waiting() {
             </dl>
           </section>
           <DoorTalk />
+          <section class="card stack">
+            <DataChoice />
+            <p class="small soft">{text().data.hint}</p>
+          </section>
           <section class="card stack">
             <h2>{t.rules}</h2>
             <ol class="rules">

@@ -80,7 +80,7 @@ async function watching() {
 
 test("watching asks with nothing and answers the server's offer at its address", async () => {
   const { net, watcher } = await watching();
-  expect(net.asked).toEqual(["POST /whep/s", "PATCH /whep/s/0"]);
+  expect(net.asked).toEqual(["POST /whep/s?tier=video", "PATCH /whep/s/0"]);
   net.peer.become("connected");
   expect(watcher.state).toBe("connected");
 });
@@ -92,7 +92,7 @@ test("a failed line is closed, its resource given back, and a new one built", as
   expect(watcher.state).toBe("recovering");
   expect(net.peers[0]?.closed).toBe(true);
   await net.fire(1000);
-  expect(net.asked.slice(2)).toEqual(["DELETE /whep/s/0", "POST /whep/s", "PATCH /whep/s/1"]);
+  expect(net.asked.slice(2)).toEqual(["DELETE /whep/s/0", "POST /whep/s?tier=video", "PATCH /whep/s/1"]);
   net.peer.become("connected");
   expect(watcher.state).toBe("connected");
 });
@@ -139,6 +139,34 @@ test("stopping while the offer is on its way leaves nothing behind", async () =>
   expect(watcher.state).toBe("idle");
   expect(net.asked.at(-1)).toBe("DELETE /whep/s/0");
   expect(net.peers.every((peer) => peer.closed)).toBe(true);
+});
+
+test("a tier is told to the server, and every later connection begins with it", async () => {
+  const { net, watcher } = await watching();
+  net.peer.become("connected");
+  expect(watcher.inForce).toBe("video");
+  await watcher.choose("audio");
+  await watcher.choose("audio");
+  expect(net.asked.slice(2)).toEqual(["PUT /whep/s/0/tier"]);
+  expect(watcher.inForce).toBe("audio");
+  net.peer.become("failed");
+  expect(watcher.inForce).toBeNull();
+  await net.fire(1000);
+  expect(net.asked).toContain("POST /whep/s?tier=audio");
+  expect(watcher.inForce).toBe("audio");
+});
+
+test("a tier chosen while the offer is on its way is told once the address is known", async () => {
+  const net = new Net();
+  const watcher = new Watcher(net.ports(), "s", () => undefined, "captions");
+  watcher.start();
+  void watcher.choose("audio");
+  void watcher.choose("video");
+  await settled();
+  await settled();
+  expect(net.asked[0]).toBe("POST /whep/s?tier=captions");
+  expect(net.asked.filter((each) => each.startsWith("PUT"))).toEqual(["PUT /whep/s/0/tier"]);
+  expect(watcher.inForce).toBe("video");
 });
 
 test("tracks follow the slots: who is seen moves without a new negotiation", () => {
