@@ -66,7 +66,7 @@ class MediaRoom:
         """
         now = time.monotonic()
         if not peer.publishes:
-            self.router.watch(peer, peer.person, peer.behind, peer.slots, now, peer.tier)
+            self.router.watch(peer, peer.person, peer.behind, peer.slots, now, tier=peer.tier)
             return []
         others = [
             other

@@ -115,7 +115,7 @@ class Router(Generic[P]):
             self._settle(now)
 
     def watch(
-        self, peer: P, person: str, behind: bool, slots: Sequence[Slot], now: float, tier: Tier = "video"
+        self, peer: P, person: str, behind: bool, slots: Sequence[Slot], now: float, *, tier: Tier = "video"
     ) -> None:
         """Let a peer receive; asked again, it replaces the slots, keeping the numbering of equal ones.
 

@@ -221,7 +221,7 @@ class Doorway:
 
 def _tier(text: str) -> Tier:
     try:
-        return msgspec.convert(text, Tier)
+        return msgspec.convert({"tier": text}, TierBody).tier
     except msgspec.ValidationError as error:
         raise Problem("tier_invalid") from error
 

@@ -60,7 +60,7 @@ def test_a_watch_may_begin_with_a_tier_and_a_pause_asks_the_publisher_for_nothin
     camera = made.senders["ann/1000"]
     made.clock.run(1.0)
     asked = camera.asked
-    made.router.watch("cid", "cid", False, tuple(cid.slots.values()), made.clock.now, "audio")
+    made.router.watch("cid", "cid", False, tuple(cid.slots.values()), made.clock.now, tier="audio")
     made.clock.run(1.0)
     assert not cid.order[CAMERA]
     assert cid.order[SOUND]
