@@ -187,5 +187,6 @@ def _problems() -> Iterator[None]:
     try:
         yield
     except MediaRefused as refused:
-        wait = 1000 if refused.status >= 500 else None  # noqa: PLR2004 - the server's own trouble passes
+        passes = refused.status >= 500 or refused.status == 429  # noqa: PLR2004 - trouble that passes
+        wait = 1000 if passes else None
         raise Problem(refused.code, status=refused.status, wait=wait) from refused

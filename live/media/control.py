@@ -62,11 +62,19 @@ class MediaSettings(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a publish or a watch got: its name, the SDP to hand back, the ICE session's entity tag."""
+    """What a publish or a watch got.
+
+    Attributes:
+        resource: its name.
+        sdp: to hand back.
+        etag: the ICE session's entity tag.
+        counter: `sdp` is not the answer but an offer of ours in place of one that does not fit.
+    """
 
     resource: str
     sdp: str
     etag: str
+    counter: bool = False
 
 
 class Patch(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ candidates.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from live.media.control import MediaRefused
 from live.media.ice import Credentials
@@ -67,6 +67,20 @@ POOL: tuple[Pooled, ...] = (
     *(Pooled(mid, "video", 1000 + n, 2000 + n) for n, mid in enumerate(_VIDEO_MIDS)),
     *(Pooled(mid, "audio", 3000 + n, None) for n, mid in enumerate(_AUDIO_MIDS)),
 )
+
+
+class Offered(NamedTuple):
+    """A line of an offer of ours, and what is shown on it."""
+
+    place: Pooled
+    follows: str
+
+
+#: What our own client is offered: every seat.
+WHOLE_STAGE = tuple(Offered(place, place.mid) for place in POOL)
+
+#: What a player is offered that wanted something else: one picture and one sound that follow the stage.
+ONE_OF_EACH = (Offered(POOL[0], STAGE), Offered(POOL[len(_VIDEO_MIDS)], LOUDEST))
 
 _POOL_CODECS: Mapping[str, tuple[Codec, ...]] = {
     "audio": (Codec("opus", 48000, 111, None, {"minptime": "10", "useinbandfec": "1"}),),
@@ -146,14 +160,24 @@ def _place(description: Description, mid: str) -> int:
 def take_publication(offer: Description) -> list[Taken]:
     """Takes a WHIP offer: per line one codec, the best we forward.
 
+    All or nothing: a line that we cannot carry refuses the offer, lest somebody speak without a picture and
+    never know (RFC 9725 §4.4.3). `sendrecv` is taken for `sendonly` (§4.2).
+
     Raises:
-        MediaRefused: 422 `direction` or `too_many_lines`, 406 `no_codec`.
+        MediaRefused: 422 `direction`, `too_many_lines` or `no_codec`.
     """
-    return _take(offer, "sendonly", _PUBLISHED, FROM_PUBLISHERS, one=True)
+    taken = _take(offer, "sendonly", _PUBLISHED, FROM_PUBLISHERS, one=True)
+    if any(t.line.usable and t.line.direction != "inactive" and not t.codecs for t in taken):
+        raise MediaRefused("no_codec", 422)
+    return taken
 
 
 def take_watch(offer: Description) -> list[Taken]:
-    """Takes a WHEP offer: per line every codec we forward. Raises as `take_publication` does."""
+    """Takes a WHEP offer: per line every codec we forward; `sendrecv` is taken for `recvonly`.
+
+    Raises:
+        MediaRefused: as `take_publication` does, but only when no line at all is of use.
+    """
     return _take(offer, "recvonly", _WATCHED, TO_VIEWERS, one=False)
 
 
@@ -161,7 +185,7 @@ def _take(
     offer: Description, direction: str, limits: Mapping[str, int], uris: Sequence[str], *, one: bool
 ) -> list[Taken]:
     wanted = [line for line in offer.lines if line.usable and line.direction != "inactive"]
-    if any(line.direction != direction for line in wanted):
+    if any(line.direction not in (direction, "sendrecv") for line in wanted):
         raise MediaRefused("direction", 422)
     if any(sum(line.kind == kind for line in wanted) > limit for kind, limit in limits.items()):
         raise MediaRefused("too_many_lines", 422)
@@ -171,7 +195,7 @@ def _take(
         extensions = {uri: line.extensions[uri] for uri in uris if uri in line.extensions}
         taken.append(Taken(line, codecs[:1] if one else codecs, extensions))
     if not any(t.codecs for t in taken):
-        raise MediaRefused("no_codec", 406)
+        raise MediaRefused("no_codec", 422)
     return taken
 
 
@@ -219,17 +243,17 @@ def _slot(
     )
 
 
-def take_answer(answer: Description) -> tuple[Slot, ...]:
-    """Takes the client's answer to the pool.
+def take_answer(answer: Description, offered: Sequence[Offered] = ()) -> tuple[Slot, ...]:
+    """Takes the client's answer to an offer of ours, which was `WHOLE_STAGE` unless said otherwise.
 
     Raises:
-        MediaRefused: 422 `answer_mismatch` when its lines are not the offer's, 406 `no_codec` when it wants
-        none.
+        MediaRefused: 422 `answer_mismatch` when its lines are not the offer's, `no_codec` when it wants none.
     """
-    if [line.mid for line in answer.lines] != [p.mid for p in POOL]:
+    offered = offered or WHOLE_STAGE
+    if [line.mid for line in answer.lines] != [o.place.mid for o in offered]:
         raise MediaRefused("answer_mismatch", 422)
     slots = []
-    for place, line in zip(POOL, answer.lines, strict=True):
+    for (place, follows), line in zip(offered, answer.lines, strict=True):
         if line.kind != place.kind:
             raise MediaRefused("answer_mismatch", 422)
         ours = {codec.pt: codec for codec in _POOL_CODECS[place.kind]}
@@ -240,9 +264,9 @@ def take_answer(answer: Description) -> tuple[Slot, ...]:
         )
         extensions = {u: n for u, n in line.extensions.items() if _POOL_EXTENSIONS[place.kind].get(u) == n}
         if line.usable and line.direction == "recvonly" and agreed:
-            slots.append(_slot(place, place.mid, place.mid, agreed, extensions, mixed=answer.mixed))
+            slots.append(_slot(place, place.mid, follows, agreed, extensions, mixed=answer.mixed))
     if not slots:
-        raise MediaRefused("no_codec", 406)
+        raise MediaRefused("no_codec", 422)
     return tuple(slots)
 
 
@@ -268,7 +292,7 @@ def write_watch_answer(
             t,
             "sendonly",
             _FROM_VIEWER,
-            _streams(s.mid, s.ssrc, s.rtx_ssrc) if (s := by_mid.get(t.line.mid)) else [],
+            _streams(s.mid, s.follows, s.ssrc, s.rtx_ssrc) if (s := by_mid.get(t.line.mid)) else [],
             local,
         )
         for t in taken
@@ -276,19 +300,20 @@ def write_watch_answer(
     return _write(offer.mixed, [t.line.mid for t in taken if t.codecs], sections)
 
 
-def write_pool_offer(local: Local) -> str:
-    """The server's own offer: every seat of the stage."""
+def write_pool_offer(local: Local, offered: Sequence[Offered] = ()) -> str:
+    """The server's own offer: every seat of the stage unless said otherwise."""
+    offered = offered or WHOLE_STAGE
     sections = [
         _section(
             Shape(p.kind, "UDP/TLS/RTP/SAVPF", p.mid, "sendonly", "actpass", _FROM_VIEWER),
             _POOL_CODECS[p.kind],
             _POOL_EXTENSIONS[p.kind],
-            _streams(p.mid, p.ssrc, p.rtx_ssrc),
+            _streams(p.mid, follows, p.ssrc, p.rtx_ssrc),
             local,
         )
-        for p in POOL
+        for p, follows in offered
     ]
-    return _write(True, [p.mid for p in POOL], sections)
+    return _write(True, [o.place.mid for o in offered], sections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +328,10 @@ class Shape:
     feedback: Sequence[str]
 
 
-def _streams(mid: str, ssrc: int, rtx_ssrc: int | None) -> list[str]:
-    lines = [f"a=msid:{mid} {mid}", f"a=ssrc:{ssrc} cname:madoi"]
+def _streams(mid: str, follows: str, ssrc: int, rtx_ssrc: int | None) -> list[str]:
+    """Seats are streams of their own; one picture and one sound of the stage are one stream, and in step."""
+    stream = "stage" if follows in (STAGE, LOUDEST) else mid
+    lines = [f"a=msid:{stream} {mid}", f"a=ssrc:{ssrc} cname:madoi"]
     if rtx_ssrc is not None:
         lines += [f"a=ssrc:{rtx_ssrc} cname:madoi", f"a=ssrc-group:FID {ssrc} {rtx_ssrc}"]
     return lines
@@ -344,6 +371,7 @@ def _section(
         *(f"a=extmap:{number} {uri}" for uri, number in extensions.items()),
         f"a={shape.direction}",
         "a=rtcp-mux",
+        "a=rtcp-mux-only",
         "a=rtcp-rsize",
         *(text for codec in codecs for text in _codec(codec, shape)),
         *more,
@@ -373,13 +401,14 @@ def _write(mixed: bool, mids: Sequence[str], sections: Sequence[Sequence[str]]) 
 
 
 def write_fragment(local: Local, mid: str) -> str:
-    """The server's fragment after an ICE restart (RFC 9725 §4.3.3)."""
+    """The server's fragment after an ICE restart (RFC 9725 §4.3.3, RFC 8840 §9)."""
     lines = [
         "a=ice-lite",
-        f"a=ice-ufrag:{local.credentials.ufrag}",
-        f"a=ice-pwd:{local.credentials.pwd}",
+        f"a=group:BUNDLE {mid}",
         "m=audio 9 UDP/TLS/RTP/SAVPF 0",
         f"a=mid:{mid}",
+        f"a=ice-ufrag:{local.credentials.ufrag}",
+        f"a=ice-pwd:{local.credentials.pwd}",
         *(f"a=candidate:{candidate}" for candidate in local.candidates),
         "a=end-of-candidates",
     ]

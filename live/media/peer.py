@@ -9,7 +9,7 @@ from aioice import stun
 
 from live.media.dtls import Certificate, Dtls, DtlsError
 from live.media.ice import Address, Credentials, Paths, check
-from live.media.negotiation import Remote
+from live.media.negotiation import Offered, Remote
 from live.media.srtp import Srtp, SrtpError
 from live.sfu import PublicationSpec, Slot, Tier
 
@@ -28,6 +28,7 @@ class Peer:
         publications: what it publishes once connected.
         slots: what it watches once connected; empty while a server-made offer is unanswered.
         tier: how much of the stage it watches.
+        offered: the lines of a server-made offer.
         mid: the media section that names its transport.
         local: our credentials, fresh after each ICE restart.
         srtp: None until the DTLS handshake is done.
@@ -56,6 +57,7 @@ class Peer:
         self.publications: tuple[PublicationSpec, ...] = ()
         self.slots: tuple[Slot, ...] = ()
         self.tier: Tier = "video"
+        self.offered: tuple[Offered, ...] = ()
         self.local = local
         self.former: Credentials | None = None
         self.remote: Remote | None = None

@@ -5,12 +5,17 @@ import secrets
 import time
 from typing import Literal, cast
 
+import msgspec
+
 from live.media.control import Answer, MediaRefused, MediaSettings, Patch, StageFacts
 from live.media.dtls import Certificate
 from live.media.fanout import fanout_body
 from live.media.ice import Address, Passwords, StunError, farewell, is_stun, read_request
 from live.media.negotiation import (
+    ONE_OF_EACH,
+    WHOLE_STAGE,
     Local,
+    Offered,
     Taken,
     candidates,
     remote_of,
@@ -96,16 +101,17 @@ class Plane:
         return Answer(peer.resource, write_publication_answer(offer, taken, self._local(peer)), peer.etag)
 
     def watch(self, room: str, person: str, behind: bool, sdp: str | None, tier: Tier = "video") -> Answer:
-        """Takes a WHEP offer, or makes one of the whole stage; raises `MediaRefused`."""
+        """Takes a WHEP offer; makes one of the whole stage, or one in place of an offer that does not fit."""
         if not sdp:
-            peer = self._admit(room, person, source="", behind=behind)
-            peer.tier = tier
-            peer.mid = "v0"
-            return Answer(peer.resource, write_pool_offer(self._local(peer)), peer.etag)
+            return self._offer(room, person, behind, tier, WHOLE_STAGE)
         offer = _described(sdp)
-        taken = take_watch(offer)
-        accepted = [t.line for t in taken if t.codecs]
-        remote = remote_of(offer, accepted)
+        try:
+            taken = take_watch(offer)
+            accepted = [t.line for t in taken if t.codecs]
+            remote = remote_of(offer, accepted)
+        except MediaRefused:
+            counter = self._offer(room, person, behind, tier, ONE_OF_EACH)
+            return msgspec.structs.replace(counter, counter=True)
         peer = self._admit(room, person, source="", behind=behind)
         peer.tier = tier
         peer.mid = accepted[0].mid
@@ -114,13 +120,21 @@ class Plane:
         sdp = write_watch_answer(offer, taken, peer.slots, self._local(peer))
         return Answer(peer.resource, sdp, peer.etag)
 
+    def _offer(
+        self, room: str, person: str, behind: bool, tier: Tier, offered: tuple[Offered, ...]
+    ) -> Answer:
+        peer = self._admit(room, person, source="", behind=behind)
+        peer.tier = tier
+        peer.mid, peer.offered = offered[0].place.mid, offered
+        return Answer(peer.resource, write_pool_offer(self._local(peer), offered), peer.etag)
+
     def complete(self, room: str, resource: str, sdp: str) -> None:
         """Takes the client's answer to our offer; raises `MediaRefused`."""
         peer = self._find(room, resource)
         if peer.publishes or peer.remote is not None:
             raise MediaRefused("not_offered", 409)
         answer = _described(sdp)
-        slots = take_answer(answer)
+        slots = take_answer(answer, peer.offered)
         wanted = {slot.mid for slot in slots}
         remote = remote_of(answer, [line for line in answer.lines if line.mid in wanted])
         peer.slots = slots
@@ -137,7 +151,7 @@ class Plane:
             raise MediaRefused("sdpfrag_invalid", 400) from error
         fresh = read.credentials
         restarts = fresh is not None and (peer.remote is None or fresh != peer.remote.credentials)
-        if etag.strip().removeprefix("W/").strip('"') not in ("*", peer.local.ufrag):
+        if not _matches(etag, peer.etag):
             raise MediaRefused("etag_mismatch", 412)
         if not restarts or fresh is None or peer.remote is None:
             return Patch(None, peer.etag)
@@ -363,6 +377,11 @@ def _described(sdp: str) -> Description:
         return read_description(sdp)
     except SdpError as error:
         raise MediaRefused("sdp_invalid", 400) from error
+
+
+def _matches(condition: str, etag: str) -> bool:
+    """If-Match by strong comparison (RFC 9110 §13.1.1); RFC 9725 §4.3.3 writes its asterisk in quotes too."""
+    return any(tag.strip() in ("*", '"*"', etag) for tag in condition.split(","))
 
 
 def _holds(peer: Peer | None, now: float) -> bool:

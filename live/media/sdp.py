@@ -24,6 +24,11 @@ _PWD = re.compile(r"[A-Za-z0-9+/=_-]{22,256}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`{|}~A-Za-z0-9-]{1,64}")
 _RID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
+_DIRECTIONS = frozenset({"a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"})
+
+#: Simulcast layers that are agreed to; further ones are left out of the answer (RFC 8853 §5.3.2).
+RID_LIMIT = 4
+
 _PT_LIMIT = 128
 _EXTENSION_IDS = range(1, 256)
 _SSRC_LIMIT = 1 << 32
@@ -111,7 +116,9 @@ def read_description(text: str) -> Description:
         raise SdpError("too many media sections")
     try:
         parsed = SessionDescription.parse(text)
-        lines = tuple(_line(n, *pair) for n, pair in enumerate(zip(parsed.media, sections[1:], strict=True)))
+        usual = _direction(sections[0], "sendrecv")
+        pairs = enumerate(zip(parsed.media, sections[1:], strict=True))
+        lines = tuple(_line(n, media, section, usual) for n, (media, section) in pairs)
     except SdpError:
         raise
     except _REFUSALS as error:
@@ -137,7 +144,12 @@ def _values(section: Sequence[str], name: str) -> Iterator[str]:
     return (line[len(prefix) :].strip() for line in section if line.startswith(prefix))
 
 
-def _line(index: int, media: MediaDescription, section: Sequence[str]) -> Line:
+def _direction(section: Sequence[str], usual: str) -> str:
+    """The direction that a section states, or the usual one (RFC 8866 §6.7: a session may state one too)."""
+    return next((line[2:] for line in section if line in _DIRECTIONS), usual)
+
+
+def _line(index: int, media: MediaDescription, section: Sequence[str], usual: str) -> Line:
     mid = media.rtp.muxId or str(index)
     if not _TOKEN.fullmatch(mid):
         raise SdpError("a mid is no token")
@@ -153,7 +165,7 @@ def _line(index: int, media: MediaDescription, section: Sequence[str]) -> Line:
         protocol=media.profile,
         formats=" ".join(str(f) for f in media.fmt),
         mid=mid,
-        direction=media.direction or "sendrecv",
+        direction=_direction(section, usual),
         rejected=media.port == 0 and "a=bundle-only" not in section,
         mux=media.rtcp_mux,
         codecs=_codecs(media) if audiovisual else (),
@@ -235,7 +247,7 @@ def _rids(section: Sequence[str]) -> tuple[str, ...]:
         words = value.split()
         listed = dict(zip(words[::2], words[1::2], strict=False)).get("send", "")
         order = [alternatives.split(",")[0].lstrip("~") for alternatives in listed.split(";")]
-        return tuple(rid for rid in dict.fromkeys(order) if rid in sent)
+        return tuple(rid for rid in dict.fromkeys(order) if rid in sent)[:RID_LIMIT]
     return ()
 
 

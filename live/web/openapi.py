@@ -111,6 +111,7 @@ def _offer(says: str, who: str) -> dict[str, Any]:
         "responses": {
             "201": {"description": "Location, ETag and Link: rel=ice-server", "content": sdp},
             **_problems(codes),
+            "406": {"description": "WHEP: our offer instead, to be answered by PATCH", "content": sdp},
         },
         "security": _security(Access.MEMBER),
     }

@@ -43,6 +43,10 @@ class Answer(Protocol):
     def etag(self) -> str:
         """The ICE session's entity tag."""
 
+    @property
+    def counter(self) -> bool:
+        """The SDP is an offer of ours in place of one that does not fit."""
+
 
 class Patch(Protocol):
     """What the media worker answers to a PATCH."""

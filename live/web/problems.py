@@ -32,12 +32,12 @@ TITLES: dict[str, tuple[int, str]] = {
     # the media worker's
     "sdp_invalid": (400, "The body is not a session description"),
     "sdpfrag_invalid": (400, "The body is not a trickle ICE fragment"),
-    "no_codec": (406, "No codec is in common"),
     "not_offered": (409, "The server has offered nothing here that could be answered"),
     "etag_mismatch": (412, "The ICE session has another entity tag by now"),
     "sdp_too_long": (413, "The session description is too long"),
     "answer_mismatch": (422, "The answer does not fit the offer"),
     "direction": (422, "The media lines have the wrong direction"),
+    "no_codec": (422, "No codec is in common"),
     "no_bundle": (422, "The media lines must be bundled"),
     "no_fingerprint": (422, "The description has no certificate fingerprint"),
     "no_ice": (422, "The description has no ICE credentials"),

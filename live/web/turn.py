@@ -3,6 +3,7 @@
 import base64
 import hmac
 
+from live.iceurl import read_ice_url
 from live.settings import Turn
 
 
@@ -20,10 +21,11 @@ def credentials(turn: Turn, person: str, now: float) -> tuple[str, str]:
 
 
 def ice_links(turn: Turn, person: str, now: float) -> list[str]:
-    """Return one `Link` header per TURN or STUN server."""
+    """Return one `Link` header per STUN server, and per TURN server when there is a secret to sign with."""
     user, password = credentials(turn, person, now)
     secret = f'; username="{user}"; credential="{password}"; credential-type="password"'
     return [
-        f'<{url}>; rel="ice-server"{secret if url.startswith(("turn:", "turns:")) else ""}'
-        for url in turn.urls
+        f'<{url}>; rel="ice-server"{secret if relays else ""}'
+        for url, relays in ((url, read_ice_url(url).relays) for url in turn.urls)
+        if turn.secret or not relays
     ]

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from live.protocol.frames import Card
-from live.web.desk import Bearer, Desk
+from live.web.desk import Bearer, Desk, bearer_token
 from live.web.operation import METHODS, problem_of
 from live.web.ports import Answer, Tier
 from live.web.problems import Problem
@@ -27,9 +27,10 @@ JSON = "application/json"
 TIER_RELATION = "urn:madoi:whep:tier"
 """Relation of the address where a watch's tier is put."""
 _OPTIONS = {"Access-Control-Max-Age": "86400", "Accept-Post": SDP, "Accept-Patch": f"{FRAGMENT}, {SDP}"}
+_READS = frozenset({"GET", "HEAD"})
 _CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Expose-Headers": "Location, ETag, Link, Retry-After",
 }
@@ -41,15 +42,15 @@ def routes(desk: Desk) -> list[Route]:
     door = Doorway(desk)
 
     async def whip(request: Request) -> Response:
-        return await door.serve(request, "POST", door.publish)
+        return await door.serve(request, "GET, HEAD, POST", door.publish)
 
     async def whep(request: Request) -> Response:
-        return await door.serve(request, "POST", door.watch)
+        return await door.serve(request, "GET, HEAD, POST", door.watch)
 
     async def resource(request: Request) -> Response:
         if request.method == "DELETE":
             return await door.serve(request, "DELETE", door.delete)
-        return await door.serve(request, "PATCH, DELETE", door.patch)
+        return await door.serve(request, "GET, HEAD, PATCH, DELETE", door.patch)
 
     async def tier(request: Request) -> Response:
         return await door.serve(request, "PUT", door.choose)
@@ -90,14 +91,24 @@ class Doorway:
         return response
 
     async def _answer(self, request: Request, allowed: str, run: Run) -> Response:
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers=_OPTIONS)
-        if request.method not in allowed.split(", "):
+        if request.method in _READS and request.method in allowed:
+            return _nothing(request)
+        if request.method not in (*allowed.split(", "), "OPTIONS"):
             return Problem("method_refused", headers={"Allow": f"{allowed}, OPTIONS"}).response()
         try:
+            if request.method == "OPTIONS":
+                return await self._options(request)
             return await run(request, await self._desk.bearer(request, request.path_params["id"]))
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens gets its documented answer
             return problem_of(error, request).response()
+
+    async def _options(self, request: Request) -> Response:
+        """Answer a preflight; who shows a ticket is told the ICE servers before the offer (RFC 9725 §4.6)."""
+        response = Response(status_code=200, headers=_OPTIONS)
+        if bearer_token(request) is not None:
+            bearer = await self._desk.bearer(request, request.path_params["id"])
+            self._name_servers(response, bearer)
+        return response
 
     async def publish(self, request: Request, bearer: Bearer) -> Response:
         """WHIP: take an offer from somebody who may be behind the curtain (RFC 9725 §4.2)."""
@@ -115,7 +126,11 @@ class Doorway:
         return self._created(request, bearer, answer)
 
     async def watch(self, request: Request, bearer: Bearer) -> Response:
-        """WHEP: take an offer, or, for an empty body, make one that the client answers by PATCH."""
+        """WHEP: take an offer, or make one that the client answers by PATCH.
+
+        One is made for an empty body (201, every seat of the stage: what our own page asks for), and in place
+        of a well-formed offer that does not fit (406, one picture and one sound).
+        """
         session = request.path_params["id"]
         tier = _tier(request.query_params.get("tier", "video"))
         offer = await self._sdp(request)
@@ -158,13 +173,17 @@ class Doorway:
             return Response(status_code=204)
         patch = await self._desk.media.patch(session, resource, text, request.headers.get("if-match"))
         if patch.sdpfrag is None:
-            return Response(status_code=204, headers={"ETag": patch.etag})
+            return Response(status_code=204)
         return Response(patch.sdpfrag, 200, {"ETag": patch.etag}, FRAGMENT)
 
     async def delete(self, request: Request, bearer: Bearer) -> Response:
-        """End a publication or a watch (RFC 9725 §4.2)."""
+        """End a publication or a watch (RFC 9725 §4.2); one that is over already is over."""
         session, resource = self._resource(request, bearer)
-        await self._desk.media.delete(session, resource)
+        try:
+            await self._desk.media.delete(session, resource)
+        except Problem as problem:
+            if problem.body.code != "unknown_resource":
+                raise
         return Response(status_code=200)
 
     async def _arrive(self, request: Request, session: str, bearer: Bearer) -> Standing:
@@ -205,11 +224,15 @@ class Doorway:
     def _created(self, request: Request, bearer: Bearer, answer: Answer) -> Response:
         proof = self._desk.tickets.proof(request.path_params["id"], bearer.person, answer.resource)
         location = f"{request.url.path}/{answer.resource}.{proof}"
-        headers = {"Location": location, "ETag": answer.etag, "Accept-Patch": FRAGMENT}
-        response = Response(answer.sdp, 201, headers, SDP)
+        patched = SDP if answer.counter else FRAGMENT
+        headers = {"Location": location, "ETag": answer.etag, "Accept-Patch": patched}
+        response = Response(answer.sdp, 406 if answer.counter else 201, headers, SDP)
+        self._name_servers(response, bearer)
+        return response
+
+    def _name_servers(self, response: Response, bearer: Bearer) -> None:
         for link in ice_links(self._desk.settings.turn, bearer.person, self._desk.now()):
             response.headers.append("Link", link)
-        return response
 
     def _resource(self, request: Request, bearer: Bearer) -> tuple[str, str]:
         session = request.path_params["id"]
@@ -224,6 +247,12 @@ def _tier(text: str) -> Tier:
         return msgspec.convert({"tier": text}, TierBody).tier
     except msgspec.ValidationError as error:
         raise Problem("tier_invalid") from error
+
+
+def _nothing(request: Request) -> Response:
+    """GET and HEAD give nothing, with success (RFC 9725 §4.1); WHEP's say that an offer may be posted."""
+    plays = request.url.path.startswith("/whep/") and "resource" not in request.path_params
+    return Response(status_code=200, media_type=SDP) if plays else Response(status_code=204)
 
 
 def _content_type(request: Request) -> str:

@@ -9,6 +9,8 @@ import pytest
 from live.demo.pictures import Picture, Tone
 from live.demo.whip import Peer, Refusal
 from tests.kit.polling import until
+from tests.kit.server import MadoiServer
+from tests.media.offers import OBS, OBS_SIMULCAST, PLAIN_CHROMIUM, PUBLISHERS, player
 
 SDP = {"Content-Type": "application/sdp"}
 JSON = {"Content-Type": "application/json"}
@@ -129,21 +131,31 @@ async def test_the_resource_is_made_patched_and_ended_as_the_rfc_says(server, cl
     same = f"a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=end-of-candidates\r\n"
     trickle = await client.patch(peer.location, content=same, headers={**fragment, "If-Match": peer.etag})
     assert trickle.status_code == 204
+    assert "etag" not in trickle.headers
+    assert not trickle.content
+    listed = {**fragment, "If-Match": f'"stale", {peer.etag}'}
+    assert (await client.patch(peer.location, content=same, headers=listed)).status_code == 204
+    weak = {**fragment, "If-Match": f"W/{peer.etag}"}
+    assert (await client.patch(peer.location, content=same, headers=weak)).status_code == 412
     stale = await client.patch(peer.location, content=same, headers={**fragment, "If-Match": '"stale"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "etag_mismatch")
     restart = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
     missing = await client.patch(peer.location, content=restart, headers=fragment)
     assert (missing.status_code, missing.json()["code"]) == (428, "etag_required")
-    restarted = await client.patch(peer.location, content=restart, headers={**fragment, "If-Match": "*"})
+    restarted = await client.patch(peer.location, content=restart, headers={**fragment, "If-Match": '"*"'})
     assert restarted.status_code == 200
+    assert restarted.headers["content-type"] == "application/trickle-ice-sdpfrag"
     assert "a=ice-ufrag:" in restarted.text
     assert restarted.headers["etag"] != peer.etag
     odd = await client.patch(peer.location, content=same, headers={**bearer, "Content-Type": "text/plain"})
     assert odd.status_code == 415
     thief = {"Authorization": f"Bearer {server.ticket(made.id, 'speaker', '他人')}"}
     assert (await client.delete(peer.location, headers=thief)).status_code == 404
-    assert (await client.delete(peer.location, headers=bearer)).status_code == 200
-    assert (await client.delete(peer.location, headers=bearer)).status_code == 404
+    for _ in range(2):
+        ended = await client.delete(peer.location, headers={**bearer, "If-Match": '"anything"'})
+        assert ended.status_code == 200
+    gone = await client.patch(peer.location, content=same, headers={**fragment, "If-Match": "*"})
+    assert (gone.status_code, gone.json()["code"]) == (404, "unknown_resource")
     await peer.connection.close()
 
 
@@ -161,9 +173,14 @@ async def test_the_resource_is_made_patched_and_ended_as_the_rfc_says(server, cl
         ("POST", "/whip/{id}", {**SDP, "Authorization": "Bearer x"}, b"v=0", (401, "bad_ticket")),
         ("POST", "/whip/{id}", {**SDP, "Authorization": "Basic x"}, b"v=0", (401, "bad_ticket")),
         ("POST", "/whep/{id}", SDP, b"hello", (400, "sdp_invalid")),
-        ("GET", "/whip/{id}", {}, b"", (405, "method_refused")),
+        ("PUT", "/whip/{id}", {}, b"", (405, "method_refused")),
+        ("POST", "/whip/{id}/x.y", SDP, b"v=0", (405, "method_refused")),
+        ("PUT", "/whep/{id}/x.y", SDP, b"v=0", (405, "method_refused")),
+        ("POST", "/whip/{id}", SDP, OBS.replace("opus", "weird").encode(), (422, "no_codec")),
+        ("POST", "/whip/{id}", SDP, player(OBS).encode(), (422, "direction")),
+        ("POST", "/whip/{id}", SDP, OBS.replace("m=audio", "m=video").encode(), (422, "too_many_lines")),
+        ("POST", "/whip/{id}", SDP, OBS.replace("sha-256", "md5").encode(), (422, "no_fingerprint")),
         ("PUT", "/whep/{id}", {}, b"", (405, "method_refused")),
-        ("GET", "/whip/{id}/x.y", {}, b"", (405, "method_refused")),
         ("DELETE", "/whip/{id}/x.y", {}, b"", (404, "unknown_resource")),
         ("PATCH", "/whep/{id}/x", SDP, b"", (404, "unknown_resource")),
         ("POST", "/whep/{id}?tier=radio", {}, b"", (422, "tier_invalid")),
@@ -183,7 +200,8 @@ async def test_a_malformed_request_gets_its_documented_error(
 
 async def test_preflights_and_answers_let_foreign_pages_in_without_our_cookies(client, made):
     preflight = await client.options(f"/whip/{made.id}", headers={"Origin": "https://obs.example"})
-    assert preflight.status_code == 204
+    assert preflight.status_code == 200
+    assert "link" not in preflight.headers
     assert preflight.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in preflight.headers
     assert preflight.headers["accept-post"] == "application/sdp"
@@ -209,3 +227,89 @@ async def test_an_empty_whep_offer_is_answered_with_the_whole_stage(server, clie
     wrong = await client.patch(answer.headers["location"], content=b"v=0", headers={**bearer, **SDP})
     assert wrong.status_code in (400, 422)
     assert (await client.delete(answer.headers["location"], headers=bearer)).status_code == 200
+
+
+@pytest.mark.parametrize("name", PUBLISHERS)
+async def test_every_dialect_of_publishers_is_answered_over_http(server, client, made, name):
+    bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'speaker', '佐藤')}"}
+    answer = await client.post(f"/whip/{made.id}", content=PUBLISHERS[name][0], headers={**bearer, **SDP})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["content-type"] == "application/sdp"
+    assert answer.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
+    assert re.fullmatch(r'"[0-9a-f]+"', answer.headers["etag"])
+    assert answer.text.count("a=recvonly") == 2
+    assert ("a=simulcast:recv 2;1;0" in answer.text) == (PUBLISHERS[name][0] is OBS_SIMULCAST)
+    assert (await client.delete(answer.headers["location"], headers=bearer)).status_code == 200
+
+
+async def test_reading_gives_nothing_with_success(client, made):
+    for path in (f"/whip/{made.id}", f"/whip/{made.id}/x.y", f"/whep/{made.id}/x.y", "/whip/nothere"):
+        for method in ("GET", "HEAD"):
+            nothing = await client.request(method, path)
+            assert (nothing.status_code, nothing.content) == (204, b"")
+    found = await client.head(f"/whep/{made.id}")
+    assert (found.status_code, found.headers["content-type"]) == (200, "application/sdp")
+
+
+async def test_a_player_that_asks_for_both_directions_is_answered(server, client, made):
+    bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'attendee', '参加者')}"}
+    offer = player(PLAIN_CHROMIUM, "sendrecv")
+    answer = await client.post(f"/whep/{made.id}", content=offer, headers={**bearer, **SDP})
+    assert answer.status_code == 201
+    assert answer.text.count("a=sendonly") == 2
+
+
+@pytest.mark.parametrize("change", [("VP8", "weird"), ("a=recvonly", "a=sendonly"), ("a=rtcp-mux\n", "\n")])
+async def test_an_offer_to_watch_that_does_not_fit_is_met_with_ours(server, client, made, change):
+    bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'attendee', '参加者')}"}
+    offer = player(PLAIN_CHROMIUM).replace(*change)
+    for codec in ("opus", "H264", "VP9"):
+        offer = offer.replace(codec, "weird")
+    counter = await client.post(f"/whep/{made.id}", content=offer, headers={**bearer, **SDP})
+    assert counter.status_code == 406
+    assert counter.headers["content-type"] == "application/sdp"
+    assert counter.headers["accept-patch"] == "application/sdp"
+    assert (counter.text.count("m=video"), counter.text.count("m=audio")) == (1, 1)
+    answer = counter.text.replace("a=sendonly", "a=recvonly").replace("a=setup:actpass", "a=setup:active")
+    answer = answer.replace("a=ice-lite\r\n", "")
+    place = counter.headers["location"]
+    assert (await client.patch(place, content=answer, headers={**bearer, **SDP})).status_code == 204
+    again = await client.patch(place, content=answer, headers={**bearer, **SDP})
+    assert (again.status_code, again.json()["code"]) == (409, "not_offered")
+    assert (await client.delete(place, headers=bearer)).status_code == 200
+
+
+async def test_who_opens_too_many_is_told_when_to_come_back(server, client, made):
+    bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'attendee', '参加者')}"}
+    answers = [await client.post(f"/whep/{made.id}", headers=bearer) for _ in range(13)]
+    assert [answer.status_code for answer in answers] == [201] * 12 + [429]
+    assert answers[-1].json()["code"] == "too_many_peers"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+async def test_ice_servers_are_named_to_ticket_holders_only(tmp_path):
+    server = MadoiServer(
+        tmp_path / "data",
+        turn_urls="turn:turn.example.org?transport=udp,turns:turn.example.org,stun:stun.example.org",
+        turn_secret="s3cret",
+    ).start()
+    try:
+        made = server.make_session()
+        bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'speaker', '佐藤')}"}
+        async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+            created = await client.post(f"/whip/{made.id}", content=OBS, headers={**bearer, **SDP})
+            asked = await client.options(f"/whip/{made.id}", headers=bearer)
+            preflight = await client.options(f"/whip/{made.id}")
+            forged = await client.options(f"/whip/{made.id}", headers={"Authorization": "Bearer x"})
+    finally:
+        server.stop()
+    links = created.headers.get_list("link")
+    assert [re.match(r'<([^>]+)>; rel="ice-server"', link).group(1) for link in links] == [
+        "turn:turn.example.org?transport=udp",
+        "turns:turn.example.org",
+        "stun:stun.example.org",
+    ]
+    assert ["credential=" in link for link in links] == [True, True, False]
+    assert len(asked.headers.get_list("link")) == 3
+    assert "link" not in preflight.headers
+    assert forged.status_code == 401
