@@ -1,4 +1,4 @@
-"""One connection as a state machine: bytes and times in, frames and bytes out. No clock, no socket, no task.
+"""One connection as a state machine: bytes and times in, frames and messages out. No clock, socket or task.
 
 Theory of operation. The shell calls an input (`receive`, `send`, `close`, `expire`, …), then drains the
 outputs: `drain()` for what has to be written, `closing` for whether and why to close afterwards. `receive`
@@ -13,7 +13,8 @@ place of the older.
 from enum import Enum
 from typing import Final
 
-from live.protocol.codec import BadCommand, BadMessage, decode, encode
+from live.gateway.message import Message
+from live.protocol.codec import BadCommand, BadMessage, decode
 from live.protocol.codes import VERSION, Close
 from live.protocol.frames import (
     AskPage,
@@ -69,12 +70,12 @@ class Outbox:
     """What waits to be written, in order, with a limit in bytes."""
 
     def __init__(self) -> None:
-        self._waiting: dict[object, bytes] = {}
+        self._waiting: dict[object, Message] = {}
         self._next = 0
         self.size = 0
 
-    def put(self, data: bytes, kind: str | None = None) -> bool:
-        """Add a frame; of a lossy `kind` only the newest waits. False if the limit is reached."""
+    def put(self, message: Message, kind: str | None = None) -> bool:
+        """Add a message; of a lossy `kind` only the newest waits. False if the limit is reached."""
         key: object = kind
         if kind is None:
             key, self._next = self._next, self._next + 1
@@ -82,17 +83,17 @@ class Outbox:
             self.size -= len(older)
         if self.size > OUTBOX_BYTES:
             return kind is not None  # a lossy frame is simply lost
-        self._waiting[key] = data
-        self.size += len(data)
+        self._waiting[key] = message
+        self.size += len(message)
         return True
 
-    def take(self) -> bytes | None:
-        """Remove and return the oldest frame."""
+    def take(self) -> Message | None:
+        """Remove and return the oldest message."""
         if not self._waiting:
             return None
-        data = self._waiting.pop(next(iter(self._waiting)))
-        self.size -= len(data)
-        return data
+        message = self._waiting.pop(next(iter(self._waiting)))
+        self.size -= len(message)
+        return message
 
     def clear(self) -> None:
         """Forget everything."""
@@ -158,11 +159,11 @@ class Connection:
 
     def send(self, frame: Server) -> None:
         """Send one frame to this viewer only."""
-        self.send_encoded(encode(frame))
+        self.send_ready(Message.of(frame))
 
-    def send_encoded(self, data: bytes, kind: str | None = None) -> None:
-        """Send a frame that was encoded once for many; of a lossy `kind` only the newest waits."""
-        if self.closing is None and not self._outbox.put(data, kind):
+    def send_ready(self, message: Message, kind: str | None = None) -> None:
+        """Send a message that was made once for many; of a lossy `kind` only the newest waits."""
+        if self.closing is None and not self._outbox.put(message, kind):
             self._outbox.clear()
             self.close(Close.TOO_SLOW)
 
@@ -189,8 +190,8 @@ class Connection:
         """Bytes in the outbox."""
         return self._outbox.size
 
-    def drain(self) -> bytes | None:
-        """The next frame to write, if any."""
+    def drain(self) -> Message | None:
+        """The next message to write, if any."""
         return self._outbox.take()
 
     # -- rules -------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ import msgspec
 import structlog
 
 from live.gateway.connection import Connection
+from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.viewing import Blinding, Caller, Cards, Member, deliver, seen_by
 from live.gateway.writing import Log, Outcome, Wish
-from live.protocol.codec import encode
 from live.protocol.codes import Close
 from live.protocol.frames import (
     AskPage,
@@ -82,7 +82,7 @@ class Host:
         self._unsent: list[Entry] = []
         self._flushing: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
-        self._notices: Mapping[Level, bytes] = {}
+        self._notices: Mapping[Level, Message] = {}
 
     @property
     def room(self) -> Room:
@@ -172,10 +172,10 @@ class Host:
         if card.id not in self.room.door.people:
             return
         least = Level.ADMITTED if self.room.door.is_inside(card.id) else Level.STAFF
-        data = encode(Events(seq=self.room.seq, cards=[card]))
+        news = Message.of(Events(seq=self.room.seq, cards=[card]))
         for member in self.members.values():
             if member.level >= least or member.caller.person == card.id:
-                member.push(data)
+                member.push(news)
 
     # -- coming and going --------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class Host:
 
     def notify(self, frames: Mapping[Level, Server]) -> None:
         """Send everybody the frame of the highest level that they reach; a newer notice replaces an older."""
-        self._notices = {level: encode(frame) for level, frame in frames.items()}
+        self._notices = {level: Message.of(frame) for level, frame in frames.items()}
         for member in self.members.values():
             self._notice(member)
 
@@ -321,7 +321,7 @@ class Host:
                 id=caller.person, role=caller.role, level=member.level, name=caller.name, alias=member.alias
             ),
         )
-        member.push(encode(frame))
+        member.push(Message.of(frame))
 
     def _epoch(self, member: Member) -> int:
         """The epoch as a viewer knows it: another level is another history."""
@@ -335,7 +335,7 @@ class Host:
             return False
         seen = seen_by(member.level, member.names, (entry for entry in ring if entry.seq > hello.seq))
         people = self._cards.named(event for entry in seen for event in entry.events)
-        member.push(encode(Events(seq=self.room.seq, entries=seen, cards=people)))
+        member.push(Message.of(Events(seq=self.room.seq, entries=seen, cards=people)))
         return True
 
     def _snapshot(self, member: Member) -> None:
@@ -346,7 +346,7 @@ class Host:
             events=events,  # type: ignore[arg-type] # the union of all events
             cards=self._cards.whole(member.level, events),
         )
-        member.push(encode(frame))
+        member.push(Message.of(frame))
 
     def _catch_up_on_signals(self, member: Member) -> None:
         if (told := self.presence.told(member.level)) is not None:

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
+from live.gateway.message import Message
 from live.gateway.viewing import Member
-from live.protocol.codec import encode
 from live.protocol.frames import Signals
 from rooms import Level, Room, SignalKind, Waves
 
@@ -49,7 +49,7 @@ class Presence:
         self.renewed = 0
         self._waves = Waves()
         self._typing: dict[str, int] = {}
-        self._told: dict[Level, bytes] = {}
+        self._told: dict[Level, Message] = {}
         self._news = Whisper()
 
     def leased(self, seats: Iterable[str]) -> None:
@@ -92,7 +92,7 @@ class Presence:
         for person in heard.wrote:
             self._typing.pop(person, None)
 
-    def told(self, level: Level) -> bytes | None:
+    def told(self, level: Level) -> Message | None:
         """What a level knows; for those who come later."""
         return self._told.get(level)
 
@@ -116,12 +116,12 @@ class Presence:
                     typing=list(self._typing)[:TYPING_MOST],
                     votes=votes if staff or not hidden else {},
                 )
-            data = encode(signals)
-            if self._told.get(level) != data:
-                self._told[level] = data
+            message = Message.of(signals)
+            if (older := self._told.get(level)) is None or older.plain != message.plain:
+                self._told[level] = message
                 for member in members:
                     if member.level is level:
-                        member.push(data, "signals")
+                        member.push(message, "signals")
 
 
 def person_of(seat: str) -> str:

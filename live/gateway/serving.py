@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import uvicorn
 
+from live.gateway.direct import DirectProtocol
+
 SOCKET_BYTES: Final = 64 * 1024
 """Kernel send buffer per connection; autotuning would give a stuck client 4 MB."""
 USER_TIMEOUT_MS: Final = 15_000
@@ -18,11 +20,11 @@ BACKLOG: Final = 2048
 
 UVICORN: Final[dict[str, Any]] = {
     "http": "h11",
-    "ws": "websockets-sansio",
+    "ws": DirectProtocol,
     "ws_max_size": MESSAGE_BYTES,
     "ws_ping_interval": 20.0,
     "ws_ping_timeout": 20.0,
-    "ws_per_message_deflate": False,
+    "ws_per_message_deflate": True,
     "h11_max_incomplete_event_size": HEADER_BYTES,
     "timeout_keep_alive": 20,
     "timeout_graceful_shutdown": 5,

@@ -1,4 +1,4 @@
-"""The WebSocket endpoint: a thin shell around `Connection`, with one reader and one writer per viewer."""
+"""The WebSocket endpoint: a thin shell around `Connection`, one task per viewer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.datastructures import Headers
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from live.gateway.connection import Connection
+from live.gateway.direct import EXTENSION, DirectProtocol
 from live.gateway.hub import Hub, Visit, clock
 from live.gateway.viewing import Caller
 from live.protocol.codes import SUBPROTOCOL, Close
@@ -106,77 +107,62 @@ class RoomSocket:
 
 
 class _Line:
-    """One socket's two tasks."""
+    """One socket: a loop that reads, and writes done by whoever has something to say."""
 
     def __init__(self, websocket: WebSocket, connection: Connection) -> None:
         self.connection = connection
         self._websocket = websocket
-        self._output = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
+        self._wire: DirectProtocol = websocket.scope["extensions"][EXTENSION]
+        self._wire.begin(self.wake)
         self._visit: Visit | None = None
+        self._giving_up: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """The connection has outputs."""
-        self._output.set()
-        if self.connection.closing is not None and self._reader is not None:
-            self._reader.cancel()
+        """The connection has outputs, or the wire takes them again: write; close when that is due."""
+        connection, wire = self.connection, self._wire
+        while wire.ready and (message := connection.drain()) is not None:
+            wire.write(message)
+        if connection.closing is None:
+            return
+        if not connection.waiting:
+            wire.end(connection.closing)
+        elif self._giving_up is None:
+            self._giving_up = asyncio.get_running_loop().call_later(CLOSE_SECONDS, wire.abort)
 
     async def run(self, socket: RoomSocket) -> None:
-        """Read and write until one of them ends; then let the writer finish what it has."""
-        self._reader = asyncio.create_task(self._read(socket), name="socket reader")
-        writer = asyncio.create_task(self._write(), name="socket writer")
+        """Read until the connection ends."""
+        self.wake()
         try:
-            await asyncio.wait({self._reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            if self._visit is not None:
-                self._visit.leave()
-            self._output.set()
-            await asyncio.wait({writer}, timeout=CLOSE_SECONDS)
-        finally:
-            self._reader.cancel()
-            writer.cancel()
-            results = await asyncio.gather(self._reader, writer, return_exceptions=True)
-            if self._visit is not None:
-                self._visit.leave()
-        for error in results:
-            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
-                log.error("socket failed", exc_info=error)
-
-    async def _read(self, socket: RoomSocket) -> None:
-        try:
-            while self.connection.closing is None:
-                await self._read_one(socket)
+            while await self._read_one(socket):
+                self.wake()
         except Exception:
+            log.exception("socket failed")
             self.connection.close(Close.RESYNC)
-            raise
+            self.wake()
+        finally:
+            if self._giving_up is not None:
+                self._giving_up.cancel()
+            self._wire.drained = None
+            if self._visit is not None:
+                self._visit.leave()
 
-    async def _read_one(self, socket: RoomSocket) -> None:
+    async def _read_one(self, socket: RoomSocket) -> bool:
         try:
             async with asyncio.timeout_at(self.connection.deadline / 1000):
                 message = await self._websocket.receive()
         except TimeoutError:
             self.connection.expire(_now())
-            self._output.set()
-            return
+            return True
         if message["type"] == "websocket.disconnect":
             self.connection.close(Close.BYE)
-            return
+            return False
         data = message.get("text")
         frame = self.connection.receive(message["bytes"] if data is None else data, _now(), clock())
         if isinstance(frame, Hello):
             self._visit = await socket.greet(self, self._websocket.path_params["session"], frame)
         elif frame is not None and self._visit is not None:
             self._visit.receive(frame)
-        self._output.set()
-
-    async def _write(self) -> None:
-        while True:
-            self._output.clear()
-            while (data := self.connection.drain()) is not None:
-                await self._websocket.send_text(data.decode())
-            if self.connection.closing is not None:
-                await self._websocket.close(self.connection.closing)
-                return
-            await self._output.wait()
+        return True
 
 
 def _now() -> int:

@@ -1,7 +1,7 @@
 """Who looks at a room, and what each of them is sent.
 
-A frame is encoded once per level and tick; whoever has events of their own (`SUBJECT`) in a tick gets a frame
-of their own. `rooms.sees` decides everything.
+A frame becomes one `Message` per level and tick; whoever has events of their own (`SUBJECT`) in a tick gets
+a frame of their own. `rooms.sees` decides everything.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from live.gateway.connection import Connection
-from live.protocol.codec import encode
+from live.gateway.message import Message
 from live.protocol.frames import Card, Events, Seen
 from rooms import SUBJECT, Entry, Event, Level, Role, visible
 
@@ -81,9 +81,9 @@ class Member:
         self.level = Level.EVERYONE
         self._wake = wake
 
-    def push(self, data: bytes, kind: str | None = None) -> None:
-        """Send an encoded frame."""
-        self.connection.send_encoded(data, kind)
+    def push(self, message: Message, kind: str | None = None) -> None:
+        """Send a message."""
+        self.connection.send_ready(message, kind)
         self._wake()
 
     def tell(self, act: Callable[[Connection], None]) -> None:
@@ -160,23 +160,23 @@ def deliver(members: Iterable[Member], entries: Sequence[Entry], cards: Cards) -
     """Send entries to everybody, as far as each may see them."""
     position = entries[-1].seq
     special = addressed(entries)
-    ready: dict[Level, bytes | None] = {}
+    ready: dict[Level, Message | None] = {}
     for member in members:
         if special & member.names:
             seen = seen_by(member.level, member.names, entries)
             people = cards.named(event for entry in seen for event in entry.events)
             if seen:
-                member.push(encode(Events(seq=position, entries=seen, cards=people)))
+                member.push(Message.of(Events(seq=position, entries=seen, cards=people)))
             continue
         if member.level not in ready:
             ready[member.level] = _for_level(member.level, entries, cards, position)
-        if (data := ready[member.level]) is not None:
-            member.push(data)
+        if (message := ready[member.level]) is not None:
+            member.push(message)
 
 
-def _for_level(level: Level, entries: Sequence[Entry], cards: Cards, position: int) -> bytes | None:
+def _for_level(level: Level, entries: Sequence[Entry], cards: Cards, position: int) -> Message | None:
     seen = seen_by(level, frozenset(), entries)
     if not seen:
         return None
     people = cards.fresh(level, [event for entry in seen for event in entry.events])
-    return encode(Events(seq=position, entries=seen, cards=people))
+    return Message.of(Events(seq=position, entries=seen, cards=people))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live.gateway.connection import OUTBOX_BYTES, Bucket, Connection, Phase
+from live.gateway.message import Message
 from live.protocol.codes import Close
 from live.protocol.examples import CLIENT_EXAMPLES
 from live.protocol.frames import (
@@ -29,8 +30,8 @@ PING = '{"t":"ping","at":5}'
 
 def drained(connection):
     frames = []
-    while (data := connection.drain()) is not None:
-        frames.append(msgspec.json.decode(data, type=ServerFrame))
+    while (message := connection.drain()) is not None:
+        frames.append(msgspec.json.decode(message.payload, type=ServerFrame))
     return frames
 
 
@@ -134,30 +135,32 @@ def test_an_unreadable_command_is_refused():
 def test_a_reader_who_lets_too_much_wait_is_closed():
     connection = opened()
     for _ in range(OUTBOX_BYTES // 1000 + 2):
-        connection.send_encoded(b"x" * 1000)
+        connection.send_ready(Message(b"x" * 1000))
     assert connection.closing is Close.TOO_SLOW
     assert connection.waiting == 0
-    connection.send_encoded(b"late")
+    connection.send_ready(Message(b"late"))
     assert connection.drain() is None
 
 
 def test_one_large_frame_is_no_sign_of_slowness():
     connection = opened()
-    connection.send_encoded(b"welcome")
-    connection.send_encoded(b"x" * OUTBOX_BYTES * 2)
+    connection.send_ready(Message(b"welcome"))
+    connection.send_ready(Message(b"x" * OUTBOX_BYTES * 2))
     assert connection.closing is None
 
 
 def test_lossy_frames_replace_each_other_and_are_dropped_first():
     connection = opened()
-    connection.send_encoded(b"old", "signals")
-    connection.send_encoded(b"event")
-    connection.send_encoded(b"new", "signals")
-    assert [connection.drain() for _ in range(3)] == [b"event", b"new", None]
-    connection.send_encoded(b"x" * (OUTBOX_BYTES + 1))
-    connection.send_encoded(b"lost", "signals")
+    connection.send_ready(Message(b"old"), "signals")
+    connection.send_ready(Message(b"event"))
+    connection.send_ready(Message(b"new"), "signals")
+    assert [connection.drain().payload for _ in range(2)] == [b"event", b"new"]
+    assert connection.drain() is None
+    connection.send_ready(Message(b"x" * (OUTBOX_BYTES + 1)))
+    connection.send_ready(Message(b"lost"), "signals")
     assert connection.closing is None
-    assert [len(connection.drain()), connection.drain()] == [OUTBOX_BYTES + 1, None]
+    assert len(connection.drain().payload) == OUTBOX_BYTES + 1
+    assert connection.drain() is None
 
 
 def test_the_first_reason_to_close_stands_and_what_waits_is_still_written():
@@ -205,9 +208,9 @@ def test_any_order_of_inputs_keeps_the_promises(steps):
             case "answer":
                 connection.answer(Done(3, 1))
             case "send":
-                connection.send_encoded(b"x" * 50_000)
+                connection.send_ready(Message(b"x" * 50_000))
             case "signals":
-                connection.send_encoded(b"s" * 1000, "signals")
+                connection.send_ready(Message(b"s" * 1000), "signals")
             case "expire":
                 connection.expire(now)
             case "drain":

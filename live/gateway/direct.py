@@ -1,0 +1,108 @@
+"""A way past ASGI for what the server sends: ready bytes into the transport, no task and no queue between.
+
+This is the gateway's one seam to uvicorn's private names; `tests/gateway/test_direct.py` fails when they
+move.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.server import ServerProtocol
+
+from live.gateway.message import Message
+
+EXTENSION: Final = "madoi.direct"
+"""Where the ASGI scope's ``extensions`` hold the `DirectProtocol`."""
+HIGH_WATER: Final = 64 * 1024
+"""Bytes that may wait in a transport; what comes after waits in the viewer's outbox, which has a rule."""
+LOW_WATER: Final = 16 * 1024
+
+
+class DirectProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, with a door for finished messages.
+
+    Attributes:
+        drained: Called when the transport takes bytes again.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self.drained: Callable[[], None] | None = None
+        self._deflates = False
+        if self.config.ws_per_message_deflate:
+            # Without context takeover one deflated message serves all, and no connection keeps a window.
+            self.conn = ServerProtocol(
+                extensions=[
+                    ServerPerMessageDeflateFactory(
+                        server_no_context_takeover=True, client_no_context_takeover=True
+                    )
+                ],
+                max_size=self.config.ws_max_size,
+                logger=logging.getLogger("uvicorn.error"),
+            )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Bound what the transport holds."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+
+    async def run_asgi(self) -> None:
+        """Hand ourselves to the application."""
+        self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
+        await super().run_asgi()
+
+    def resume_writing(self) -> None:
+        """The transport's buffer is low again."""
+        super().resume_writing()
+        if self.drained is not None:
+            self.drained()
+
+    def begin(self, drained: Callable[[], None]) -> None:
+        """After the handshake: be told when bytes are taken again.
+
+        Args:
+            drained: Called after each stop; it must not raise.
+        """
+        self.drained = drained
+        self._deflates = any(
+            isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == 15  # noqa: PLR2004
+            for extension in self.conn.extensions
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether `write` may be called."""
+        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+
+    def write(self, message: Message) -> None:
+        """Send a message; only while `ready`. A transport that fails hurts nobody else: it ends."""
+        try:
+            self.transport.write(message.deflated if self._deflates else message.plain)
+        except (OSError, RuntimeError):  # uvloop may raise on a transport that was closed a moment ago
+            self.transport.abort()
+
+    def end(self, code: int) -> None:
+        """Begin the closing handshake (RFC 6455 §7.1.2); the application hears of a disconnection at once."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
+        try:
+            self.conn.send_close(code)
+        except InvalidState:
+            self.transport.close()
+            return
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def abort(self) -> None:
+        """End at once; what waits is lost."""
+        self.transport.abort()

@@ -1,0 +1,65 @@
+"""The seam to uvicorn: finished messages into the transport. Fails when uvicorn's private names move."""
+
+import asyncio
+
+import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from live.gateway.direct import DirectProtocol
+from live.gateway.host import SERVER
+from rooms.chat import Post
+from tests.kit.polling import until
+from tests.kit.rooms import gateway
+
+
+def test_what_the_seam_stands_on():
+    for name in ("connection_made", "run_asgi", "resume_writing", "pause_writing", "receive", "send"):
+        assert callable(getattr(WebSocketsSansIOProtocol, name)), name
+    ours = set(DirectProtocol.end.__code__.co_names) | set(DirectProtocol.ready.fget.__code__.co_names)
+    theirs = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
+    held = {"close_sent", "close_timer", "close_timeout", "conn", "queue", "read_paused", "writable"}
+    assert held <= ours
+    assert held <= theirs
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_one_message_reaches_those_who_inflate_and_those_who_do_not(where, compression):
+    async with gateway(where) as node:
+        session = await node.session()
+        async with (
+            node.viewer(session, "attendee:ann", compression=compression) as ann,
+            node.viewer(session, "attendee:ben", compression=None) as ben,
+        ):
+            assert bool(ann._socket.protocol.extensions) is (compression is not None)
+            words = "同じ言葉を何度も" * 60
+            done = await ben.do(Post(text=words))
+            for viewer in (ann, ben):
+                await viewer.reached(done.seq)
+                assert viewer.texts == [words]
+
+
+async def test_a_reader_who_pauses_gets_everything_in_order_when_it_reads_on(where):
+    async with gateway(where) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:ann", compression=None) as ann:
+            ann._socket.transport.pause_reading()
+            texts = [f"{number:03} " + "長" * 990 for number in range(120)]
+            for text in texts:
+                last = await node.hub.ask(session, SERVER, Post(text=text))
+            ann._socket.transport.resume_reading()
+            await ann.reached(last)
+            assert ann.texts == texts
+
+
+async def test_no_task_is_left_when_sockets_end_in_every_way(where):
+    async with gateway(where) as node:
+        session = await node.session()
+        before = len(asyncio.all_tasks())
+        async with node.viewer(session, "attendee:ann") as ann, node.viewer(session, "attendee:ben") as ben:
+            await ann.drop()
+            await ben._socket.close()
+            await ben.gone()
+            async with node.viewer(session, "attendee:eve") as eve:
+                await eve.send("not a frame")
+                assert await eve.gone() == 4501
+        await until(lambda: len(asyncio.all_tasks()) <= before + 1)  # the hub's own come and go
