@@ -13,7 +13,7 @@ client  := live/web/client/index.html
 sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 say      = @printf '\033[1m» %s\033[0m\n'
 
-.PHONY: help run demo test check format build clean system client bench-fanout
+.PHONY: help run demo test check format build clean system client bench-fanout bench-lines bench-join
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -54,6 +54,12 @@ build: $(venv)/.development $(client) ## dist/*.whl with the built client, dist/
 
 bench-fanout: $(venv)/.runtime ## µs of CPU per packet and viewer of both fan-out bodies (docs/benchmarks.md)
 	@$(bin)/python benchmarks/fanout.py
+
+bench-lines: system $(venv)/.development $(client) ## Picture and sound on bad lines, in real browsers (root; docs/benchmarks.md)
+	@$(bin)/python benchmarks/lines.py
+
+bench-join: system $(venv)/.development $(client) ## From the click to the first frame (docs/benchmarks.md)
+	@$(bin)/python benchmarks/first_frame.py
 
 client: $(client) ## The client's files, built into live/web/client
 

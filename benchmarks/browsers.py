@@ -1,0 +1,190 @@
+"""What the benchmarks with real browsers share: Chromium behind a line, and when each frame was shown."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import Browser, Page, Playwright
+
+from tests.browser.conftest import FLAGS
+from tests.kit.polling import until
+
+if TYPE_CHECKING:
+    from tests.kit.namespaces import Namespace
+
+CAMERA = """
+(() => {
+  const devices = navigator.mediaDevices;
+  if (!devices) return;
+  const real = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = (wanted) => {
+    if (wanted.video) wanted = { ...wanted, video: { width: %d, height: %d, frameRate: %d } };
+    return real(wanted);
+  };
+})();
+"""
+"""A camera of this width, height and rate: two cores encode and decode everything here."""
+
+RECORD = """
+(() => {
+  const Real = window.RTCPeerConnection;
+  const connections = [], shown = [], states = [];
+  window.__line = { connections, shown, states };
+  window.RTCPeerConnection = class extends Real {
+    constructor(...given) {
+      super(...given);
+      connections.push(this);
+      this.addEventListener('connectionstatechange', () => states.push([Date.now(), this.connectionState]));
+    }
+  };
+  const seen = new WeakSet();
+  const follow = (video) => {
+    if (seen.has(video)) return;
+    seen.add(video);
+    const note = (at, { width, height, presentedFrames }) => {
+      shown.push([performance.timeOrigin + at, width, height, presentedFrames]);
+      video.requestVideoFrameCallback(note);
+    };
+    video.requestVideoFrameCallback(note);
+  };
+  new MutationObserver(() => document.querySelectorAll('video').forEach(follow))
+    .observe(document, { childList: true, subtree: true });
+})();
+"""
+"""Remembers every connection, and of every frame shown: when (ms since 1970), its size, its number."""
+
+READ = """
+(async (from) => {
+  const { connections, shown, states } = window.__line;
+  const sums = {};
+  const add = (name, value) => { sums[name] = (sums[name] ?? 0) + (value ?? 0); };
+  for (const connection of connections) {
+    if (connection.connectionState === 'closed') continue;
+    for (const row of (await connection.getStats()).values()) {
+      if (row.type !== 'inbound-rtp' || !row.packetsReceived) continue;
+      if (row.kind === 'video') {
+        add('decoded', row.framesDecoded); add('dropped', row.framesDropped);
+        add('freezes', row.freezeCount); add('frozen', row.totalFreezesDuration);
+        add('keyframes', row.keyFramesDecoded); add('plis', row.pliCount); add('nacks', row.nackCount);
+        add('lost', row.packetsLost);
+      } else {
+        add('concealed', row.concealedSamples - (row.silentConcealedSamples ?? 0));
+        add('samples', row.totalSamplesReceived);
+      }
+    }
+  }
+  const since = shown.filter(([at]) => at >= from);
+  return { now: Date.now(), sums, states, made: connections.length, shown: since };
+})
+"""
+
+
+@contextlib.asynccontextmanager
+async def chromium(
+    playwright: Playwright, namespace: Namespace | None, origin: str
+) -> AsyncIterator[Browser]:
+    """Chromium, inside a namespace if one is given; pages of `origin` may open cameras without TLS."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*(namespace.prefix if namespace else []), str(shutil.which("chromium"))]
+        script = Path(folder) / "chromium"
+        script.write_text(f'#!/bin/sh\nexec {" ".join(command)} "$@"\n')
+        script.chmod(0o700)
+        flags = [*FLAGS, f"--unsafely-treat-insecure-origin-as-secure={origin}"]
+        browser = await playwright.chromium.launch(
+            executable_path=script, args=flags, handle_sigint=False, handle_sigterm=False
+        )
+        try:
+            yield browser
+        finally:
+            with contextlib.suppress(Exception):
+                await browser.close()
+
+
+async def enters(
+    browser: Browser, link: str, camera: tuple[int, int, int] = (640, 360, 15), *more: str
+) -> Page:
+    """Opens a fresh profile at a personal link and comes in."""
+    context = await browser.new_context(
+        locale="ja-JP", permissions=["camera", "microphone"], viewport={"width": 800, "height": 600}
+    )
+    for script in (RECORD, CAMERA % camera, *more):
+        await context.add_init_script(script)
+    page = await context.new_page()
+    page.set_default_timeout(60_000)
+    await page.goto(link)
+    await page.get_by_test_id("enter").click()
+    await page.get_by_test_id("room").wait_for()
+    return page
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a page showed within a span; times in ms since 1970."""
+
+    since: float
+    until: float
+    shown: list[list[float]]
+    sums: dict[str, float]
+    made: int
+
+    def gaps(self) -> list[float]:
+        """Milliseconds between frames shown, the ends of the span included; skipped callbacks are no gap."""
+        gaps = []
+        at, number = self.since, None
+        for when, _, _, count in self.shown:
+            missed = count - number if number is not None and count > number else 1
+            gaps += [(when - at) / missed]
+            at, number = when, count
+        return [*gaps, self.until - at]
+
+    def sizes(self) -> list[str]:
+        """The sizes in the order in which they came."""
+        sizes: list[str] = []
+        for _, width, height, _ in self.shown:
+            if not sizes or sizes[-1] != f"{width:.0f}x{height:.0f}":
+                sizes.append(f"{width:.0f}x{height:.0f}")
+        return sizes
+
+    def first_after(self, moment: float) -> float | None:
+        """Milliseconds from a moment to the first frame shown after it."""
+        return next((frame[0] - moment for frame in self.shown if frame[0] > moment), None)
+
+
+class Watching:
+    """A page that is watched from `start` on."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._since = 0.0
+        self._sums: dict[str, float] = {}
+
+    async def start(self) -> None:
+        """Begins a span."""
+        read = await self._read()
+        self._since, self._sums = read["now"], read["sums"]
+
+    async def seen(self) -> Seen:
+        """What has been seen since the start."""
+        read = await self._read()
+        fresh = read["made"] > 1 and read["sums"].get("samples", 0) < self._sums.get("samples", 0)
+        before: dict[str, float] = {} if fresh else self._sums
+        sums = {name: value - before.get(name, 0) for name, value in read["sums"].items()}
+        return Seen(self._since, read["now"], read["shown"], sums, read["made"])
+
+    async def shows(self, frames: int, within: float = 60) -> None:
+        """Waits until so many frames have been shown since the page came; raises `TimeoutError`."""
+
+        async def enough() -> bool:
+            return bool(await self.page.evaluate("window.__line.shown.length") >= frames)
+
+        await until(enough, within=within, every=0.1)
+
+    async def _read(self) -> dict[str, Any]:
+        read: dict[str, Any] = await self.page.evaluate(f"({READ})({self._since})")
+        return read
