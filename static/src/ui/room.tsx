@@ -55,7 +55,7 @@ export function Room() {
   const visit = useVisit();
   const level = visit.level.value;
   const [asking, setAsking] = useState(false);
-  useEffect(() => visit.media.watch(), [level]);
+  useEffect(() => visit.media.watch(level), [level]);
   useEffect(() => {
     if (visit.isExpert.value) void visit.media.publish();
   }, [visit.isExpert.value]);

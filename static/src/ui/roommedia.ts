@@ -8,7 +8,7 @@ import {
   trackOf,
   Watcher,
 } from "../core/media.ts";
-import type { StageView } from "../core/wire.ts";
+import type { Level, StageView } from "../core/wire.ts";
 import { cameraOn, local, openDevices } from "./devices.ts";
 import { rememberTier, tier } from "./tier.ts";
 
@@ -40,6 +40,7 @@ export class RoomMedia {
   readonly #camera: Publisher;
   readonly #screen: Publisher;
   readonly #stopEffects: () => void;
+  #level: Level | null = null;
 
   constructor(room: string) {
     const changed = () => {
@@ -70,9 +71,11 @@ export class RoomMedia {
     });
   }
 
-  /** Watches from now on (again, if already watching: another level sees another stage). */
-  watch(): void {
-    this.#watcher.start();
+  /** Watches as somebody of this level from now on; who does so already goes on, another level sees another stage. */
+  watch(level: Level): void {
+    const watches = this.#level === level && !["idle", "refused"].includes(this.#watcher.state);
+    this.#level = level;
+    if (!watches) this.#watcher.start();
   }
 
   /** Receives so much from now on, here and at the next visit of this device. */

@@ -202,6 +202,10 @@ export class Visit {
     this.#client = client;
     this.phase.value = "inside";
     client.start();
+    // Picture and sound need not wait for the room to be drawn; who is not let in yet is told so and asks again then.
+    if (this.facts.value?.state === "live" && this.me.value?.role === "attendee") {
+      this.media.watch(Level.ADMITTED);
+    }
   }
 
   async #socketTicket(): Promise<string> {
