@@ -28,8 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/browser/" in str(item.path):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(240))
-            # Real browsers on a shared machine are starved now and then. A second try is counted in pytest's last
-            # line and named in its summary (-r R), so that a test which needs it often is seen.
+            # Real browsers on a shared machine are starved now and then. A second try is counted in pytest's
+            # last line and named in its summary (-r R), so that a test which needs it often is seen.
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
