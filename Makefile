@@ -30,8 +30,8 @@ demo: $(venv)/.runtime $(client) ## A session full of life to look at
 test: system $(venv)/.development $(client) ## All tests, real browsers included (T=tests/web for a part)
 	$(say) "vitest (the client's own tests)"
 	@cd static && npm test --silent
-	$(say) "pytest (server, media and browser tests)"
-	@$(bin)/python -m pytest $(T)
+	$(say) "pytest (browsers in one lane, server and media tests in the other)"
+	@$(bin)/python -m pytest --numprocesses 2 --dist loadgroup $(T)
 
 check: $(venv)/.development $(node) ## Static checks: ruff, mypy, import contracts, TypeScript, Biome, fresh generated files
 	$(say) "ruff"

@@ -25,12 +25,14 @@ FLAGS = [
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/browser/" in str(item.path):
+        if "tests/browser/" in str(item.path) or item.path.name == "test_chromium.py":
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(240))
             # Real browsers on a shared machine are starved now and then. A second try is counted in pytest's
-            # last line and named in its summary (-r R), so that a test which needs it often is seen.
+            # last line and told with its traceback, so that a test which needs it often is seen.
             item.add_marker(pytest.mark.flaky(reruns=1))
+            # One lane for browsers, the other for all the rest: two stages at once would starve each other.
+            item.add_marker(pytest.mark.xdist_group("browsers"))
 
 
 @pytest_asyncio.fixture
