@@ -11,6 +11,7 @@ from rooms.chat import RECENT, Channel, Chat
 from rooms.core import STAFF_ROLES, STAGE_ROLES, Asked, Command, Event, Level, Refused, Role, visible
 from rooms.door import Door, Standing
 from rooms.hands import ExpireHands, Hands
+from rooms.polls import Polls
 from rooms.questions import Questions
 from rooms.session import Session, State
 from rooms.stage import Stage
@@ -55,6 +56,7 @@ class Room:
     hands: Hands = field(default_factory=Hands)
     chat: Chat = field(default_factory=Chat)
     questions: Questions = field(default_factory=Questions)
+    polls: Polls = field(default_factory=Polls)
     acts: Acts = field(default_factory=Acts)
     answers: dict[str, int] = field(default_factory=dict)
 
@@ -89,19 +91,25 @@ class Room:
             return Level.EVERYONE
         return Level.STAGE if role in STAGE_ROLES else Level.ADMITTED
 
-    def facts(self, *, recent: int | None = None) -> Iterator[Event]:
-        """Yield events that rebuild this room from an empty one; with `recent`, less of the old chat."""
+    def facts(self, *, recent: int | None = None, names: frozenset[str] | None = None) -> Iterator[Event]:
+        """Yield events that rebuild this room from an empty one.
+
+        Args:
+            recent: give less of the old chat.
+            names: of the ballots, give only those of who answers to these: a big box is not walked for each.
+        """
         yield from self.session.facts()
         yield from self.door.facts()
         yield from self.hands.facts()
         yield from self.stage.facts()
         yield from self.chat.facts(recent=recent)
         yield from self.questions.facts()
+        yield from self.polls.facts(names)
         yield from self.acts.facts()
 
     def view(self, level: Level, names: frozenset[str]) -> list[Event]:
         """Give the snapshot for a viewer: the facts, through the same gate as everything live."""
-        return visible(level, names, self.facts(recent=RECENT))
+        return visible(level, names, self.facts(recent=RECENT, names=names))
 
     def page(
         self, level: Level, channel: Channel, *, before: str = "", after: str = "", limit: int = 50

@@ -1,6 +1,6 @@
 """Quiet signals: うなずき and five others. Lossy, never in the log, never shown when few."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 SignalKind = Literal["nod", "empathy", "insight", "more", "unease", "same_here"]
@@ -21,10 +21,15 @@ class Waves:
         """Count a signal of `person` at `now` milliseconds; a repeated one counts once."""
         self._sent[kind][person] = now
 
-    def counts(self, now: int) -> dict[SignalKind, int]:
-        """Give the numbers that may be shown at `now`: distinct people per kind, if at least `FEWEST`."""
+    def counts(self, now: int, inside: Callable[[str], bool]) -> dict[SignalKind, int]:
+        """Give the numbers that may be shown: distinct people per kind, if at least `FEWEST`.
+
+        Args:
+            now: in milliseconds.
+            inside: tells whether a person is in the room; who has left no longer counts.
+        """
         for sent in self._sent.values():
-            for person in [person for person, at in sent.items() if now - at >= WINDOW_MS]:
+            for person in [one for one, at in sent.items() if now - at >= WINDOW_MS or not inside(one)]:
                 del sent[person]
         return publishable({kind: len(sent) for kind, sent in self._sent.items()})
 

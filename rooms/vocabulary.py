@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from rooms import acts, chat, core, door, hands, questions, queue, session, stage
+from rooms import acts, chat, core, door, hands, polling, polls, questions, queue, session, stage
 
 AnyEvent = (
     session.Opened
@@ -40,6 +40,10 @@ AnyEvent = (
     | questions.OwnQuestionChanged
     | questions.Voted
     | questions.QuestionRulesSet
+    | polls.PollFiled
+    | polls.PollDropped
+    | polls.PollListed
+    | polls.BallotCast
     | acts.ActRecorded
 )
 
@@ -94,6 +98,14 @@ AnyCommand = (
     | queue.LabelQuestion
     | queue.ConvertMessage
     | queue.SetQuestionRules
+    | polling.DraftPoll
+    | polling.EditPoll
+    | polling.DropPoll
+    | polling.OpenPoll
+    | polling.ClosePoll
+    | polling.ShowResults
+    | polling.ReopenPoll
+    | polling.CastBallot
 )
 """What may come over the wire. `Open`, `Arrive` and `ExpireHands` are asked by the server only."""
 

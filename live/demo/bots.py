@@ -1,6 +1,7 @@
 """The cast of the demo: two speakers, a moderator, and attendees, each with a rhythm of its own."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -9,12 +10,14 @@ import httpx
 
 from live.demo.line import Line
 from live.demo.pictures import Picture, Tone
-from live.demo.script import CHAT, QUESTIONS, REACTIONS, SIGNALS
+from live.demo.script import CHAT, POLLS, QUESTIONS, REACTIONS, SIGNALS
 from live.demo.whip import Peer
 from live.telemetry import log
 
 PATIENCE: Final = 5.0
 """Seconds before a bot that lost its line tries again."""
+POLL_EVERY: Final = 5
+"""The moderator's turns between two steps of a poll."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -31,15 +34,29 @@ async def speaker(client: httpx.AsyncClient, session: str, ticket: str, number: 
 async def moderator(line: Line, dice: random.Random) -> None:
     """Let in whoever knocks, and lead questions from pending to answered."""
     steps = (("pending", "approve"), ("open", "queue"), ("next", "take"), ("live", "answer"))
-    while True:
+    for turn in itertools.count():
         await asyncio.sleep(dice.uniform(4, 7))
         await line.do("admit_all")
+        await _conduct(line, turn)
         for state, command in dice.sample(steps, len(steps)):
             found = [q for q in line.questions.values() if q["state"] == state and "version" in q]
             if not found or (state == "next" and _any(line, "live")) or (state == "open" and len(found) < 3):  # noqa: PLR2004 - two stay open to vote on
                 continue
             await line.do(command, id=found[0]["id"], version=found[0]["version"])
             break
+
+
+async def _conduct(line: Line, turn: int) -> None:
+    """Draft a poll, put it to the vote, close it and show the results: one step every few turns."""
+    if turn % POLL_EVERY != 1:
+        return
+    polls = list(line.polls.values())
+    for state, command in (("open", "close_poll"), ("draft", "open_poll")):
+        if found := [poll for poll in polls if poll["state"] == state]:
+            await line.do(command, id=found[0]["id"], version=found[0]["version"])
+            return
+    if len(polls) < len(POLLS):
+        await line.do("draft_poll", poll=POLLS[len(polls)])
 
 
 def _any(line: Line, state: str) -> bool:
@@ -49,7 +66,7 @@ def _any(line: Line, state: str) -> bool:
 async def attendee(line: Line, number: int, dice: random.Random) -> None:
     """Chat, ask, vote, react and nod, now and then."""
     await line.admitted.wait()
-    acts = (_chat, _chat, _vote, _vote, _react, _nod, _nod, _nod, _ask, _hand)
+    acts = (_chat, _chat, _vote, _vote, _ballot, _ballot, _react, _nod, _nod, _nod, _ask, _hand)
     own = iter(range(number, 10_000, 3))
     while True:
         await asyncio.sleep(dice.uniform(2, 9))
@@ -72,6 +89,13 @@ async def _ask(line: Line, dice: random.Random, turn: int) -> None:
 async def _vote(line: Line, dice: random.Random, _turn: int) -> None:
     if found := [q["id"] for q in line.questions.values() if q["state"] == "open"]:
         await line.do("vote", id=dice.choice(found))
+
+
+async def _ballot(line: Line, dice: random.Random, _turn: int) -> None:
+    for poll in [poll for poll in line.polls.values() if poll["state"] == "open"]:
+        options = [option["id"] for option in poll["options"]]
+        many = dice.randint(poll.get("least", 1), poll.get("most", 1))
+        await line.do("cast_ballot", id=poll["id"], choices=dice.sample(options, many))
 
 
 async def _react(line: Line, dice: random.Random, _turn: int) -> None:

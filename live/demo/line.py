@@ -14,7 +14,7 @@ Frame = dict[str, Any]
 
 
 class Line:
-    """One person's connection to a room. `questions` and `messages` are what the person has been shown.
+    """One person's connection to a room. `questions`, `messages`, `polls`: what the person has been shown.
 
     Args:
         url: the server, `http://…`.
@@ -32,6 +32,7 @@ class Line:
         self.you: Frame = {}
         self.questions: dict[str, Frame] = {}
         self.messages: dict[str, Frame] = {}
+        self.polls: dict[str, Frame] = {}
         self.admitted = asyncio.Event()
 
     async def open(self) -> None:
@@ -127,5 +128,7 @@ class Line:
                 self.questions[question["id"]] = {**self.questions.get(question["id"], {}), **question}
             elif event["t"] == "question_unlisted":
                 self.questions.pop(event["id"], None)
+            elif event["t"] in ("poll_filed", "poll_listed"):
+                self.polls[event["poll"]["id"]] = event["poll"]
             elif event["t"] == "posted":
                 self.messages[event["message"]["id"]] = event["message"]

@@ -43,5 +43,24 @@ QUESTIONS = (
     "面接の終わりぎわに大事な話が出てくる方との、時間の扱い方を伺いたいです。",
     "オンライン面接で、沈黙をどう受けとめていますか。",
 )
+POLLS: tuple[dict[str, object], ...] = (
+    {
+        "text": "この方の面接で、まず手がかりにしたいのはどれですか。",
+        "options": ["生活のリズム", "職場との関係", "家族の見立て", "本人の言葉そのもの"],
+    },
+    {
+        "text": "きょうの話は、明日の仕事に使えそうですか。",
+        "kind": "rating",
+        "low": "まだ遠い",
+        "high": "すぐ使える",
+        "results": "voted",
+    },
+    {
+        "text": "次に深めたいテーマを、二つまで選んでください。",
+        "kind": "multiple",
+        "most": 2,
+        "options": ["復職の判断", "家族面接", "多職種の連携", "支援者の疲れ"],
+    },
+)
 SIGNALS = ("nod", "nod", "nod", "empathy", "insight", "more", "same_here")
 REACTIONS = ("heart", "nod", "clap", "think")

@@ -11,6 +11,7 @@ import structlog
 from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
+from live.gateway.tallies import Tallies
 from live.gateway.viewing import Blinding, Caller, Cards, Member, deliver, seen_by
 from live.gateway.writing import Log, Outcome, Wish
 from live.protocol.codes import Close
@@ -75,6 +76,7 @@ class Host:
         self.log.heard = self._heard
         self.members: dict[str, Member] = {}
         self.presence = Presence()
+        self._tallies = Tallies()
         self.used_at = setting.clock()
         self._setting = setting
         self._cards = Cards({})
@@ -309,6 +311,7 @@ class Host:
         for member in self.members.values():
             self._welcome(member)
             self._snapshot(member)
+            self._tallies.catch_up(self.room, member)
 
     def _welcome(self, member: Member) -> None:
         caller = member.caller
@@ -351,6 +354,7 @@ class Host:
     def _catch_up_on_signals(self, member: Member) -> None:
         if (told := self.presence.told(member.level)) is not None:
             member.push(told, "signals")
+        self._tallies.catch_up(self.room, member)
         self._notice(member)
 
     def _notice(self, member: Member) -> None:
@@ -381,6 +385,7 @@ class Host:
             if member is not None and stamp_of(seat) > stamp_of(member.seat):
                 member.tell(lambda connection: connection.close(Close.TAKEN_OVER))
         self.presence.tell(self.room, self.members.values(), now)
+        self._tallies.tell(self.room, self.members.values())
 
     async def _meet_strangers(self) -> None:
         """Fetch the cards of people who came in by another node."""

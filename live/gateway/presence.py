@@ -99,7 +99,7 @@ class Presence:
     def tell(self, room: Room, members: Iterable[Member], now: int) -> None:
         """Send each level what changed."""
         self._typing = {person: until for person, until in self._typing.items() if until > now}
-        waves = self._waves.counts(now)
+        waves = self._waves.counts(now, room.door.is_inside)
         inside = [person for person in self.online if room.door.is_inside(person)]
         votes, hidden = room.questions.counts(), room.session.settings.qa.counts_hidden
         waiting = len(room.door.waiting())

@@ -16,7 +16,7 @@ from live.gateway.message import Message
 from live.protocol.frames import Card, Events, Seen
 from rooms import SUBJECT, Entry, Event, Level, Role, visible
 
-PROSE = frozenset({"text", "answer", "title", "label", "key"})
+PROSE = frozenset({"text", "answer", "title", "label", "key", "low", "high"})
 """Fields that people wrote; an id in there names nobody."""
 
 
@@ -68,6 +68,7 @@ class Member:
     Attributes:
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
         level: What it sees now.
+        tallies: What it was last told of each poll, encoded.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Member:
         self.connection = connection
         self.seat = f"{caller.person}/{stamp}"
         self.level = Level.EVERYONE
+        self.tallies: dict[str, bytes] = {}
         self._wake = wake
 
     def push(self, message: Message, kind: str | None = None) -> None:

@@ -23,6 +23,7 @@ from live.protocol.frames import (
     Signals,
     Snapshot,
     Stage,
+    Tally,
     Typing,
     Welcome,
     You,
@@ -51,6 +52,7 @@ SERVER_EXAMPLES: Final[tuple[Server, ...]] = (
     Refused(ref=4, why="slow_mode", wait=8000),
     Page(ref=5, events=[_posted], more=True, cards=[_saki]),
     Signals(online=31, waves={"nod": 12}, typing=["p-saki"]),
+    Tally(poll="l5", voters=12, counts={"l5.1": 7, "l5.2": 5}),
     Stage(
         slots={"v0": Publication(person="p-abe", source="camera")},
         speaking="p-abe",

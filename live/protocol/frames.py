@@ -256,6 +256,20 @@ class Signals(Server, frozen=True):
     votes: dict[str, int] | None = None
 
 
+class Tally(Server, frozen=True):
+    """The count of one poll that has been opened; the newest replaces any before it, twice a second at most.
+
+    Attributes:
+        poll: Poll id.
+        voters: How many have voted.
+        counts: How often each option, by id, was chosen; absent while you may not see the results.
+    """
+
+    poll: str
+    voters: int
+    counts: dict[str, int] | None = None
+
+
 class Stage(Server, frozen=True):
     """What the media connection carries now; the whole truth each time.
 
@@ -359,5 +373,5 @@ class Ping(Client, frozen=True):
     at: Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
-ServerFrame = Ready | Welcome | Snapshot | Events | Done | Refused | Page | Signals | Stage | Pong
+ServerFrame = Ready | Welcome | Snapshot | Events | Done | Refused | Page | Signals | Tally | Stage | Pong
 ClientFrame = Hello | Do | AskPage | Signal | Typing | Ping

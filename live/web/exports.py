@@ -1,7 +1,8 @@
-"""A session's export: chat, questions with all their transitions, attendance. JSON, or the same as CSV rows.
+"""A session's export: chat, questions with all their transitions, polls, attendance. JSON, or CSV rows.
 
-Who asked stands in it only where the asker's name is public in the session; who voted, never. Names come
-from the cards beside the log: a forgotten person is an id without a name.
+Who asked stands in it only where the asker's name is public in the session; who voted, never. A poll that
+still takes votes has no counts in it. Names come from the cards beside the log: a forgotten person is an id
+without a name.
 """
 
 import csv
@@ -17,7 +18,7 @@ from live.web.desk import Desk
 from live.web.operation import JSON, Access, Call, Operation
 from live.web.problems import Problem
 from live.web.register import facts_of, timestamp
-from rooms import Entry, Room
+from rooms import Entry, Room, State
 from rooms.door import Entered, Left
 
 PAGE = 256
@@ -75,6 +76,28 @@ class ExportedQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
     into: str = ""
 
 
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An option of a poll; without `votes` while the poll still takes them."""
+
+    text: str
+    votes: int | None = None
+
+
+class ExportedPoll(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A poll that was put to the vote; on a scale, `low` and `high` say what its ends mean."""
+
+    id: str
+    number: int
+    text: str
+    kind: str
+    state: str
+    at: str
+    voters: int
+    options: list[Choice]
+    low: str = ""
+    high: str = ""
+
+
 class Stay(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stay inside; without `left`, the person was inside to the end."""
 
@@ -89,6 +112,7 @@ class Export(msgspec.Struct, frozen=True):
     session: SessionFacts
     chat: list[Message]
     questions: list[ExportedQuestion]
+    polls: list[ExportedPoll]
     attendance: list[Stay]
 
 
@@ -113,7 +137,7 @@ async def _make(desk: Desk, facts: SessionFacts) -> Export:
     stays = list(_stays(await _entries(desk, facts.id), book))
     room = await desk.rooms.room(facts.id)
     facts = msgspec.structs.replace(facts, state=str(room.session.state))
-    return Export(facts, list(_chat(room, book)), list(_questions(room, book)), stays)
+    return Export(facts, list(_chat(room, book)), list(_questions(room, book)), list(_polls(room)), stays)
 
 
 class _Book:
@@ -171,6 +195,24 @@ def _questions(room: Room, book: _Book) -> Iterator[ExportedQuestion]:
         )
 
 
+def _polls(room: Room) -> Iterator[ExportedPoll]:
+    for poll in room.polls.listed():
+        final = poll.state == "closed" or room.session.state is State.CLOSED
+        tally = room.polls.tally(poll.id)
+        yield ExportedPoll(
+            id=poll.id,
+            number=poll.number,
+            text=poll.text,
+            kind=poll.kind,
+            state=poll.state,
+            at=timestamp(poll.at),
+            voters=room.polls.voters(poll.id),
+            options=[Choice(option.text, tally[option.id] if final else None) for option in poll.options],
+            low=poll.low,
+            high=poll.high,
+        )
+
+
 async def _entries(desk: Desk, session: str) -> list[Entry]:
     entries: list[Entry] = []
     while rows := await desk.store.read(session, entries[-1].seq if entries else 0, PAGE):
@@ -218,6 +260,13 @@ def _csv(made: Export) -> str:
         )
         for step in question.transitions:
             rows.writerow(_row("transition", step.at, step.by, question.id, step.state, "", ""))
+    for poll in made.polls:
+        ends = f" low={poll.low} high={poll.high}" if poll.kind == "rating" else ""
+        kind = f"{poll.kind} voters={poll.voters}{ends}"
+        rows.writerow(_row("poll", poll.at, None, poll.id, poll.state, poll.text, kind))
+        for choice in poll.options:
+            votes = "" if choice.votes is None else f"votes={choice.votes}"
+            rows.writerow(_row("option", poll.at, None, poll.id, "", choice.text, votes))
     for stay in made.attendance:
         rows.writerow(_row("attendance", stay.entered, stay.person, "", "", "", f"left={stay.left or ''}"))
     return out.getvalue()
@@ -243,7 +292,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/api/sessions/{id}/export",
-        "Export chat, questions and attendance (?format=json|csv)",
+        "Export chat, questions, polls and attendance (?format=json|csv)",
         Access.STAFF,
         export,
         None,

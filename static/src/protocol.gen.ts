@@ -44,10 +44,16 @@ export const CLOSE = {
 export type RefusalCode =
   /** The capacity is not between 1 and 100,000. */
   | "bad_capacity"
+  /** At least one option must be on a ballot, and no more than there are (`at`). */
+  | "bad_choice_limits"
   /** The command is unknown or one of its fields is malformed; nothing was done. */
   | "bad_command"
   /** The time is outside what can be set. */
   | "bad_duration"
+  /** A poll has two to `at` options. */
+  | "bad_options"
+  /** A scale has three to `at` steps. */
+  | "bad_scale"
   /** The session cannot go from its state to that one. */
   | "bad_transition"
   /** The server has too much to do; try again after `wait` milliseconds. */
@@ -84,8 +90,12 @@ export type RefusalCode =
   | "no_invitation"
   /** There is no such message, or not for you. */
   | "no_such_message"
+  /** The poll has no such option. */
+  | "no_such_option"
   /** There is no such person. */
   | "no_such_person"
+  /** There is no such poll, or not for you. */
+  | "no_such_poll"
   /** There is no such question, or not for you. */
   | "no_such_question"
   /** There is no such speaker. */
@@ -104,12 +114,20 @@ export type RefusalCode =
   | "not_yourself"
   /** Nobody votes for their own question. */
   | "own_question"
+  /** The poll takes no more votes. */
+  | "poll_closed"
+  /** Poll number `at` is open; one is open at a time. */
+  | "poll_taken"
   /** Questions are closed now. */
   | "questions_closed"
   /** Too many in a short time; try again after `wait` milliseconds. */
   | "rate"
   /** The person is no longer part of the session. */
   | "removed"
+  /** Its results, hidden while people voted, have been shown; it stays closed. */
+  | "results_shown"
+  /** Option number `at` says what one before it says. */
+  | "same_option"
   /** Slow mode: the next message may come in `wait` milliseconds. */
   | "slow_mode"
   /** The stage holds `at` people, no more. */
@@ -118,10 +136,16 @@ export type RefusalCode =
   | "store_away"
   /** The next question may come in `wait` milliseconds. */
   | "too_fast"
+  /** A ballot names at least `at` options. */
+  | "too_few_choices"
   /** The text is longer than `at` characters. */
   | "too_long"
+  /** A ballot names no more than `at` options. */
+  | "too_many_choices"
   /** No more than `at` messages can be pinned. */
   | "too_many_pins"
+  /** A session holds no more than `at` polls. */
+  | "too_many_polls"
   /** `at` questions of yours wait already. */
   | "too_many_waiting"
   /** The text is shorter than `at` characters. */
@@ -184,6 +208,14 @@ export const MAY_ASK: Record<AnyCommand["t"], readonly Role[]> = {
   label: ["moderator", "organiser"],
   convert_message: ["moderator", "organiser"],
   set_question_rules: ["moderator", "organiser"],
+  draft_poll: ["moderator", "organiser"],
+  edit_poll: ["moderator", "organiser"],
+  drop_poll: ["moderator", "organiser"],
+  open_poll: ["moderator", "organiser"],
+  close_poll: ["moderator", "organiser"],
+  show_results: ["moderator", "organiser"],
+  reopen_poll: ["moderator", "organiser"],
+  cast_ballot: ["attendee", "presenter", "speaker"],
 };
 
 /** What the server will bear from one connection. */
@@ -272,6 +304,28 @@ export interface Publication {
 
 /** Where a session is in its life. */
 export type State = "published" | "doors" | "backstage" | "live" | "after" | "closed";
+
+/** What the staff write to make a poll. */
+export interface PollForm {
+  /** what is asked, up to 200 characters. */
+  text: string;
+  /** one choice, several, or a step on a scale. */
+  kind?: "multiple" | "rating" | "single";
+  /** two to ten, up to 80 characters each; a scale makes its own. */
+  options?: string[];
+  /** fewest options on a ballot, where several may be chosen. */
+  least?: number;
+  /** most options, likewise; 0: all of them. */
+  most?: number;
+  /** steps of a scale, three to ten. */
+  scale?: number;
+  /** words for the low end of a scale, up to 20 characters. */
+  low?: string;
+  /** words for its high end, likewise. */
+  high?: string;
+  /** hidden until it is *closed*, or only from those who have not *voted*. */
+  results?: "closed" | "voted";
+}
 
 /** What the organiser decided about a session. */
 export interface Settings {
@@ -483,6 +537,66 @@ export interface QuestionRules {
   frozen: boolean;
 }
 
+/** A poll as the staff see it. */
+export interface Poll {
+  /** unique in the room. */
+  id: string;
+  /** what is asked. */
+  text: string;
+  /** one choice, several, or a step on a scale. */
+  kind: "multiple" | "rating" | "single";
+  /** what may be chosen; on a scale, its steps from low to high. */
+  options: Option[];
+  /** draft (staff only), open, closed. */
+  state: "closed" | "draft" | "open";
+  /** rises by one with each change; staff transitions carry the one they saw. */
+  version: number;
+  /** when it was drafted, opened or closed last, in milliseconds. */
+  at: number;
+  /** which member of staff changed it last. */
+  by: string;
+  /** short number people say aloud; 0 until it is opened. */
+  number?: number;
+  /** fewest options on a ballot. */
+  least?: number;
+  /** most options on a ballot. */
+  most?: number;
+  /** words for the low end of a scale. */
+  low?: string;
+  /** words for its high end. */
+  high?: string;
+  /** whether they are hidden until it is *closed*, or from those only who have not *voted*. */
+  results?: "closed" | "voted";
+  /** it is closed, and the results are on everybody's screen. */
+  shown?: boolean;
+  /** they have been at some time; it then cannot be opened again. */
+  revealed?: boolean;
+}
+
+/** One thing to choose; the id is the room's own and unlike that of any other poll's option. */
+export interface Option {
+  id: string;
+  text: string;
+}
+
+/** A poll as everybody inside sees it, from its opening on. */
+export interface PublicPoll {
+  id: string;
+  text: string;
+  kind: "multiple" | "rating" | "single";
+  options: Option[];
+  state: "closed" | "draft" | "open";
+  version: number;
+  at: number;
+  number: number;
+  least?: number;
+  most?: number;
+  low?: string;
+  high?: string;
+  results?: "closed" | "voted";
+  shown?: boolean;
+}
+
 /** One act of a moderator or organiser. */
 export interface Act {
   id: string;
@@ -594,6 +708,17 @@ export interface SignalsFrame {
   votes?: Record<string, number> | null;
 }
 
+/** The count of one poll that has been opened; the newest replaces any before it, twice a second at most. */
+export interface TallyFrame {
+  t: "tally";
+  /** Poll id. */
+  poll: string;
+  /** How many have voted. */
+  voters: number;
+  /** How often each option, by id, was chosen; absent while you may not see the results. */
+  counts?: Record<string, number> | null;
+}
+
 /** What the media connection carries now; the whole truth each time. */
 export interface StageFrame {
   t: "stage";
@@ -625,6 +750,7 @@ export type ServerFrame =
   | RefusedFrame
   | PageFrame
   | SignalsFrame
+  | TallyFrame
   | StageFrame
   | PongFrame;
 
@@ -1036,6 +1162,64 @@ export interface SetQuestionRulesCommand {
   frozen?: boolean | null;
 }
 
+/** Prepare a poll; only the staff see it. Asked by: moderator, organiser. */
+export interface DraftPollCommand {
+  t: "draft_poll";
+  poll: PollForm;
+}
+
+/** Write a draft anew. What has been opened stays as people saw it. Asked by: moderator, organiser. */
+export interface EditPollCommand {
+  t: "edit_poll";
+  id: string;
+  version: number;
+  poll: PollForm;
+}
+
+/** Throw a draft away. Asked by: moderator, organiser. */
+export interface DropPollCommand {
+  t: "drop_poll";
+  id: string;
+  version: number;
+}
+
+/** Put a draft to the vote: everybody inside sees it. Asked by: moderator, organiser. */
+export interface OpenPollCommand {
+  t: "open_poll";
+  id: string;
+  version: number;
+}
+
+/** End the vote, and show the results to everybody, or look at them first (`show` false). Asked by: moderator, organiser. */
+export interface ClosePollCommand {
+  t: "close_poll";
+  id: string;
+  version: number;
+  show?: boolean;
+}
+
+/** Show the results of a closed poll to everybody, or take them off the screens. Asked by: moderator, organiser. */
+export interface ShowResultsCommand {
+  t: "show_results";
+  id: string;
+  version: number;
+  on?: boolean;
+}
+
+/** Take votes again on a poll that was closed too early; the ballots are still in the box. Asked by: moderator, organiser. */
+export interface ReopenPollCommand {
+  t: "reopen_poll";
+  id: string;
+  version: number;
+}
+
+/** Vote, vote differently, or take the ballot out of the box (no `choices`), while the poll is open. Asked by: attendee, presenter, speaker. */
+export interface CastBallotCommand {
+  t: "cast_ballot";
+  id: string;
+  choices: string[];
+}
+
 export type AnyCommand =
   | SetStateCommand
   | ChangeSettingsCommand
@@ -1086,7 +1270,15 @@ export type AnyCommand =
   | AddressCommand
   | LabelQuestionCommand
   | ConvertMessageCommand
-  | SetQuestionRulesCommand;
+  | SetQuestionRulesCommand
+  | DraftPollCommand
+  | EditPollCommand
+  | DropPollCommand
+  | OpenPollCommand
+  | ClosePollCommand
+  | ShowResultsCommand
+  | ReopenPollCommand
+  | CastBallotCommand;
 
 /** The session exists. Seen by: everyone. */
 export interface OpenedEvent {
@@ -1317,6 +1509,32 @@ export interface QuestionRulesSetEvent {
   rules: QuestionRules;
 }
 
+/** A poll as it is now, for the staff. Seen by: staff. */
+export interface PollFiledEvent {
+  t: "poll_filed";
+  poll: Poll;
+}
+
+/** A draft was thrown away. Seen by: staff. */
+export interface PollDroppedEvent {
+  t: "poll_dropped";
+  id: string;
+}
+
+/** A poll as it is now, on everybody's list. Seen by: admitted. */
+export interface PollListedEvent {
+  t: "poll_listed";
+  poll: PublicPoll;
+}
+
+/** Your ballot lies in the box like this now; without choices you took it out. Nobody else is told. Seen by: subject. */
+export interface BallotCastEvent {
+  t: "ballot_cast";
+  to: string;
+  id: string;
+  choices?: string[];
+}
+
 /** A staff act, for the staff. Seen by: staff. */
 export interface ActRecordedEvent {
   t: "act_recorded";
@@ -1359,4 +1577,8 @@ export type AnyEvent =
   | OwnQuestionChangedEvent
   | VotedEvent
   | QuestionRulesSetEvent
+  | PollFiledEvent
+  | PollDroppedEvent
+  | PollListedEvent
+  | BallotCastEvent
   | ActRecordedEvent;

@@ -11,6 +11,7 @@ from rooms import State
 from rooms.chat import Post, React, SetChatRules
 from rooms.door import Admit, SendBack
 from rooms.hands import AnswerInvitation, Invite, LowerHand, RaiseHand
+from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm
 from rooms.queue import Approve, Ask, Queue, Take, Vote
 from rooms.stage import BringOn, MuteSource, TakeOff
 from tests.kit.mirror import Mirror
@@ -57,6 +58,12 @@ def some_command(dice, viewer):
             Take(id=question.id, version=version),
             Vote(id=question.id, on=dice.random() < 0.7),
         ]
+    if mirror.filed:  # only the staff see who stands at the door
+        commands.append(DraftPoll(poll=PollForm(text="?", kind="rating", scale=3)))
+        for poll in list(mirror.polls.values())[-2:]:
+            commands += [step(id=poll.id, version=poll.version) for step in (OpenPoll, ClosePoll)]
+    for poll in list(mirror.ballot_papers.values())[-1:]:
+        commands += [CastBallot(id=poll.id, choices=[dice.choice(poll.options).id])] * 3
     if mirror.messages:
         commands.append(React(id=dice.choice(list(mirror.messages)), reaction="nod"))
     return dice.choice(commands)

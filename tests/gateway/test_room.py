@@ -1,18 +1,33 @@
 """A room end to end: real sockets, both stores."""
 
 import asyncio
+import contextlib
 import secrets
+import time
 
 import pytest
 
 from live.gateway.host import SERVER
 from live.protocol.codes import Close
-from live.protocol.frames import AskPage, Card, Done, Hello, Ping, Publication, Refused, Signal, Stage, Typing
+from live.protocol.frames import (
+    AskPage,
+    Card,
+    Done,
+    Hello,
+    Ping,
+    Publication,
+    Refused,
+    Signal,
+    Stage,
+    Tally,
+    Typing,
+)
 from live.stores import open_store
 from rooms import Level, SetState, State
 from rooms import Refused as Refusal
 from rooms.chat import Post, SetChatRules
 from rooms.door import Admit, Remove, Standing
+from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm, ShowResults
 from rooms.queue import Approve, Ask, Vote
 from rooms.session import ChangeSettings
 from tests.kit.polling import until
@@ -290,6 +305,82 @@ async def test_vote_counts_move_for_all_and_may_be_the_staffs_only(node):
         await until(lambda: mio.signals.votes == {})
         assert "aki" not in late.said()[-400:]
         await late.drop()
+
+
+async def test_a_polls_counts_reach_whom_its_setting_lets_see_them(node):
+    session = await node.session()
+    async with (
+        node.viewer(session, "moderator:mio") as mio,
+        node.viewer(session, "speaker:abe") as abe,
+        node.viewer(session, "attendee:aki") as aki,
+        node.viewer(session, "attendee:ben") as ben,
+    ):
+        everybody = [mio, abe, aki, ben]
+
+        async def counted(poll, voters, **counts):
+            """Everybody knows how many voted; who is named here the counts, the others none."""
+            for viewer in everybody:
+                name = viewer.welcome.you.id
+                expected = Tally(poll=poll, voters=voters, counts=counts.get(name))
+                await until(lambda v=viewer, e=expected: v.tallies.get(poll) == e)
+
+        # Hidden until closed: the staff know no more than anybody.
+        await mio.do(DraftPoll(poll=PollForm(text="続けますか", options=["はい", "いいえ"])))
+        poll = await mio.holds(lambda mirror: next(iter(mirror.polls), None))
+        yes, no = (option.id for option in mio.mirror.polls[poll].options)
+        await mio.do(OpenPoll(id=poll, version=1))
+        assert isinstance(await aki.do(CastBallot(id=poll, choices=[yes])), Done)
+        await aki.do(CastBallot(id=poll, choices=[no]))
+        await ben.do(CastBallot(id=poll, choices=[no]))
+        await counted(poll, 2)
+        await mio.do(ClosePoll(id=poll, version=2, show=False))
+        result = {yes: 0, no: 2}
+        await counted(poll, 2, mio=result)
+        await mio.do(ShowResults(id=poll, version=3))
+        await counted(poll, 2, mio=result, abe=result, aki=result, ben=result)
+        await mio.do(ShowResults(id=poll, version=4, on=False))
+        await counted(poll, 2, mio=result)
+
+        # Hidden until voted: whose ballot is in the box sees them, and no longer when it is taken out.
+        await mio.do(DraftPoll(poll=PollForm(text="どのくらい", kind="rating", scale=3, results="voted")))
+        scale = await mio.holds(lambda mirror: next((one for one in mirror.polls if one != poll), None))
+        one, two, three = (option.id for option in mio.mirror.polls[scale].options)
+        await mio.do(OpenPoll(id=scale, version=1))
+        await aki.do(CastBallot(id=scale, choices=[three]))
+        result = {one: 0, two: 0, three: 1}
+        await counted(scale, 1, mio=result, aki=result)
+        await aki.do(CastBallot(id=scale, choices=[]))
+        await ben.do(CastBallot(id=scale, choices=[three]))
+        await counted(scale, 1, mio=result, ben=result)
+
+        # Who comes later, or back, is told the same; the own ballot too, and nobody's else.
+        await ben.drop()
+        await ben.connect()
+        everybody.append(late := await node.viewer(session, "attendee:late").connect())
+        await counted(scale, 1, mio=result, ben=result)
+        await counted(poll, 2, mio={yes: 0, no: 2})
+        assert ben.mirror.ballots == {poll: (no,), scale: (three,)}
+        assert late.mirror.ballots == {}
+        for viewer in everybody:
+            others = [other.welcome.you.alias for other in everybody if other is not viewer]
+            assert not any(alias in viewer.said() for alias in others)
+        await late.drop()
+
+
+async def test_counts_are_published_twice_a_second_however_fast_people_vote(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio, contextlib.AsyncExitStack() as stack:
+        form = PollForm(text="?", options=["a", "b"], results="voted")
+        await mio.do(DraftPoll(poll=form))
+        poll = await mio.holds(lambda mirror: next(iter(mirror.polls), None))
+        chosen = mio.mirror.polls[poll].options[0].id
+        await mio.do(OpenPoll(id=poll, version=1))
+        crowd = [await stack.enter_async_context(node.viewer(session, f"attendee:p{n}")) for n in range(20)]
+        began = time.monotonic()
+        await asyncio.gather(*(viewer.do(CastBallot(id=poll, choices=[chosen])) for viewer in crowd))
+        await until(lambda: mio.tallies[poll].voters == 20)
+        frames = sum('"t":"tally"' in frame for frame in mio.frames)
+        assert frames <= 5 * (time.monotonic() - began) + 3
 
 
 async def test_a_notice_has_a_front_and_a_back_and_waits_for_who_comes_later(node):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rooms import Event
-from rooms.vocabulary import acts, chat, door, hands, questions, session, stage
+from rooms.vocabulary import acts, chat, door, hands, polls, questions, session, stage
 
 OVER = {"off", "refused", "expired"}
 
@@ -30,6 +30,9 @@ class Mirror:
     listed: dict[str, object] = field(default_factory=dict)
     own: dict[str, object] = field(default_factory=dict)
     votes: set[str] = field(default_factory=set)
+    polls: dict[str, object] = field(default_factory=dict)
+    ballot_papers: dict[str, object] = field(default_factory=dict)
+    ballots: dict[str, tuple[str, ...]] = field(default_factory=dict)
     acts: list[object] = field(default_factory=list)
 
     def fold(self, events: Iterable[Event]) -> "Mirror":
@@ -105,6 +108,16 @@ class Mirror:
                 (self.votes.add if event.on else self.votes.discard)(event.id)
             case questions.QuestionRulesSet():
                 self.one["questions"] = event.rules
+            case polls.PollFiled():
+                self.polls[event.poll.id] = event.poll
+            case polls.PollDropped():
+                self.polls.pop(event.id, None)
+            case polls.PollListed():
+                self.ballot_papers[event.poll.id] = event.poll
+            case polls.BallotCast():
+                self.ballots[event.id] = event.choices
+                if not event.choices:
+                    del self.ballots[event.id]
             case acts.ActRecorded():
                 self.acts.append(event.act)
 

@@ -22,6 +22,7 @@ from live.protocol.frames import (
     Signals,
     Snapshot,
     Stage,
+    Tally,
     Welcome,
 )
 from tests.kit.mirror import Mirror
@@ -39,6 +40,7 @@ class Viewer:
         self.options = options
         self.frames, self.answers = [], {}
         self.signals, self.stage, self.welcome = Signals(), None, None
+        self.tallies = {}
         self.snapshots = self.resumes = 0
         self.closed = None
         self._socket = self._reading = None
@@ -137,6 +139,8 @@ class Viewer:
                     self._know(frame.cards)
             case Signals():
                 self.signals = frame
+            case Tally():
+                self.tallies[frame.poll] = frame
             case Stage():
                 self.stage = frame
             case Ready() | Pong():

@@ -21,11 +21,13 @@ from rooms import (
     State,
     decide,
     due,
+    polling,
     sees,
     visible,
 )
 from rooms import Open as OpenSession
 from rooms.hands import ExpireHands
+from rooms.polling import PollForm
 from tests.kit.mirror import Mirror
 from tests.kit.personas import ROLES, Table, blinded
 
@@ -35,6 +37,14 @@ TEXT = st.sampled_from(
 PEOPLE = st.sampled_from(sorted(ROLES))
 POLICY = st.builds(
     QuestionPolicy, moderated=st.booleans(), anonymity=st.sampled_from(["named", "anonymous", "full"])
+)
+
+FORMS = st.builds(
+    PollForm,
+    text=TEXT,
+    kind=st.sampled_from(["single", "multiple", "rating"]),
+    options=st.lists(st.sampled_from(["はい", "いいえ", "わからない"]), min_size=2, max_size=3, unique=True),
+    results=st.sampled_from(["closed", "voted"]),
 )
 
 
@@ -47,35 +57,30 @@ def strategy(table: Table, command: type) -> st.SearchStrategy:
     room = table.room
     questions = list(room.questions.items)
     ids = [*room.chat.messages, *room.chat.held, *questions]
-    given_fields: dict[str, st.SearchStrategy] = {}
-    for name in command.__struct_fields__:
-        if name in {"person", "visitor"}:
-            given_fields[name] = PEOPLE
-        elif name in {"text", "note", "title", "label"}:
-            given_fields[name] = TEXT
-        elif name in {"id", "into"}:
-            given_fields[name] = known(ids)
-        elif name == "ids":
-            given_fields[name] = st.permutations([one.id for one in room.questions.in_state("next")])
-        elif name in {"to", "addressee"}:
-            given_fields[name] = st.sampled_from(["", "sara", "taro", "aoi"])
-        elif name == "reply_to":
-            given_fields[name] = st.sampled_from(["", *room.chat.messages])
-        elif name == "labels":
-            given_fields[name] = st.lists(TEXT, max_size=2)
-        elif name == "state":
-            given_fields[name] = st.sampled_from([s for s in State if s is not State.CLOSED])
-        elif name == "capacity":
-            given_fields[name] = st.sampled_from([None, 1, 2, 50])
-        elif name in {"slow", "seconds"}:
-            given_fields[name] = st.sampled_from([None, 5, 60])
+    if command.__module__ == polling.__name__:
+        ids = list(room.polls.items)
+    options = [option.id for poll in room.polls.items.values() for option in poll.options]
+    pools = {
+        **dict.fromkeys(("person", "visitor"), PEOPLE),
+        **dict.fromkeys(("text", "note", "title", "label"), TEXT),
+        **dict.fromkeys(("id", "into"), known(ids)),
+        **dict.fromkeys(("to", "addressee"), st.sampled_from(["", "sara", "taro", "aoi"])),
+        **dict.fromkeys(("slow", "seconds"), st.sampled_from([None, 5, 60])),
+        "ids": st.permutations([one.id for one in room.questions.in_state("next")]),
+        "reply_to": st.sampled_from(["", *room.chat.messages]),
+        "labels": st.lists(TEXT, max_size=2),
+        "state": st.sampled_from([s for s in State if s is not State.CLOSED]),
+        "capacity": st.sampled_from([None, 1, 2, 50]),
+        "poll": FORMS,
+        "choices": st.lists(known(options), max_size=3),
+    }
+    given_fields = {name: pools[name] for name in command.__struct_fields__ if name in pools}
     made = st.builds(command, **given_fields)
     if "version" in command.__struct_fields__:
-        return made.map(
-            lambda one: msgspec.structs.replace(
-                one, version=room.questions.items[one.id].version if one.id in room.questions.items else 1
-            )
-        )
+        versions = {
+            item.id: item.version for item in [*room.questions.items.values(), *room.polls.items.values()]
+        }
+        return made.map(lambda one: msgspec.structs.replace(one, version=versions.get(one.id, 1)))
     return made
 
 

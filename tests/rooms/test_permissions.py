@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from rooms import COMMANDS, STAFF_ROLES, Refused, Role, State, decide
+from rooms.polling import PollForm
 from tests.kit.personas import ROLES, table
 
 EXAMPLE = {str: "x", int: 1, bool: True}
@@ -16,6 +17,8 @@ CHOICES = {
     "reason": "duplicate",
     "labels": [],
     "ids": [],
+    "choices": [],
+    "poll": PollForm(text="?", kind="rating"),
 }
 
 

@@ -8,7 +8,7 @@ from rooms import Arrive, Level, Refused, Role, SetState, Settings, State, due, 
 from rooms.chat import DeleteMessage, EditMessage, Pin, Post, React, ReviewHeld, SetChatRules
 from rooms.door import Admit, AdmitAll, Knock, Leave, Mute, Remove, SayAtDoor, SendBack, Unblock
 from rooms.hands import AnswerInvitation, Invite, LowerHand, RaiseHand, SetHands
-from rooms.signals import WINDOW_MS, Waves
+from rooms.signals import FEWEST, KINDS, WINDOW_MS, Waves
 from rooms.stage import BringOn, LiftVeil, MuteSource, SetTimer, Spotlight, StepDown, StopEverything, TakeOff
 from rooms.text import clean, clean_name, graphemes
 from tests.kit.personas import ROLES, table
@@ -290,10 +290,31 @@ def test_signals_are_never_shown_below_five_people():
     for number in range(4):
         waves.add("nod", f"p{number}", 0)
         waves.add("nod", f"p{number}", 1)
-    assert waves.counts(2) == {}
+    everybody = {f"p{number}" for number in range(5)}
+    assert waves.counts(2, everybody.__contains__) == {}
     waves.add("nod", "p4", 2)
-    assert waves.counts(3) == {"nod": 5}
-    assert waves.counts(WINDOW_MS + 1) == {}
+    assert waves.counts(3, everybody.__contains__) == {"nod": 5}
+    assert waves.counts(3, (everybody - {"p2"}).__contains__) == {}, "who has left no longer counts"
+    waves.add("nod", "p2", 4)
+    assert waves.counts(WINDOW_MS + 1, everybody.__contains__) == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(KINDS), st.integers(0, 12), st.integers(0, 3_000)), min_size=1, max_size=120
+    ),
+    st.sets(st.integers(0, 12)),
+)
+def test_a_signals_number_is_at_least_five_people_who_are_inside_and_sent_it_lately(sent, inside):
+    waves, now, last = Waves(), 0, {}
+    for kind, person, pause in sent:
+        now += pause
+        waves.add(kind, str(person), now)
+        last[kind, person] = now
+        shown = waves.counts(now, lambda one: int(one) in inside)
+        last = {(what, who): at for (what, who), at in last.items() if who in inside and now - at < WINDOW_MS}
+        people = {what: {who for kind_of, who in last if kind_of == what} for what in KINDS}
+        assert shown == {what: len(who) for what, who in people.items() if len(who) >= FEWEST}
 
 
 @given(st.text(max_size=400))

@@ -98,6 +98,23 @@ async def test_removal_cuts_socket_media_and_the_way_back(server, made):
     await staff.close()
 
 
+async def polled(staff, voters):
+    """Two polls: one closed, which everybody answered, and one open with a ballot in its box."""
+    for text in ("続けますか", "もう一度"):
+        await staff.do("draft_poll", poll={"text": text, "options": ["=はい", "いいえ"]})
+        poll = await until(lambda: next((p for p in staff.polls.values() if p["state"] == "draft"), None))
+        assert (await staff.do("open_poll", id=poll["id"], version=poll["version"]))["t"] == "done"
+        for voter in voters:
+            paper = await until(lambda one=voter, seen=poll: one.polls.get(seen["id"]))
+            cast = await voter.do("cast_ballot", id=poll["id"], choices=[paper["options"][0]["id"]])
+            assert cast["t"] == "done"
+        if text == "続けますか":
+            first = poll["id"]
+            await staff.do("close_poll", id=first, version=poll["version"] + 1)
+            voters = voters[:1]
+    return first
+
+
 async def test_the_export_tells_all_but_what_anonymity_hides(server):
     made = server.make_session("事例", qa={"moderated": True, "anonymity": "anonymous"})
     server.move(made.id, "live")
@@ -117,6 +134,7 @@ async def test_the_export_tells_all_but_what_anonymity_hides(server):
         if command == "approve":
             await until(lambda: voter.questions)
             assert (await voter.do("vote", id=question["id"]))["t"] == "done"
+    poll = await polled(staff, [asker, voter])
     await asker.do("leave")
     answer = server.ask("GET", f"/api/sessions/{made.id}/export")
     assert "attachment" in answer.headers["content-disposition"]
@@ -128,12 +146,22 @@ async def test_the_export_tells_all_but_what_anonymity_hides(server):
     assert "カナリア質問者" not in json.dumps(export["questions"], ensure_ascii=False)
     assert voter.you["id"] not in json.dumps(export["questions"])
     assert export["chat"][0]["author"]["name"] == "カナリア質問者"
+    (finished, running) = export["polls"]
+    assert finished["options"] == [{"text": "=はい", "votes": 2}, {"text": "いいえ", "votes": 0}]
+    assert (finished["id"], finished["voters"], finished["state"]) == (poll, 2, "closed")
+    assert (running["state"], running["voters"]) == ("open", 1)
+    assert not any("votes" in option for option in running["options"])
+    for person in (asker, voter):
+        assert person.you["id"] not in json.dumps(export["polls"])
+        assert person.you["alias"] not in answer.text
     stays = {stay["person"]["name"]: stay for stay in export["attendance"]}
     assert "left" in stays["カナリア質問者"]
     assert "left" not in stays["投票者"]
     text = server.ask("GET", f"/api/sessions/{made.id}/export?format=csv").content.decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert {row["kind"] for row in rows} == {"chat", "question", "transition", "attendance"}
+    assert {row["kind"] for row in rows} == {"chat", "question", "transition", "poll", "option", "attendance"}
+    assert [row["more"] for row in rows if row["kind"] == "option"] == ["votes=2", "votes=0", "", ""]
+    assert next(row for row in rows if row["kind"] == "option")["text"] == "'=はい"
     assert next(row for row in rows if row["kind"] == "chat")["text"].startswith("'=SUM")
     for one in (staff, asker, voter):
         await one.close()

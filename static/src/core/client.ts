@@ -2,7 +2,17 @@ import { Outbox, type Outcome } from "./outbox.ts";
 import { emptyRoom, foldEntries, fromSnapshot, oldest, type Room, withCards, withPage } from "./room.ts";
 import { Line, type LinePorts, type LineState } from "./socket.ts";
 import type { Store } from "./store.ts";
-import type { AnyCommand, Channel, Frame, FrameOf, SignalKind, Signals, StageView, You } from "./wire.ts";
+import type {
+  AnyCommand,
+  Channel,
+  Frame,
+  FrameOf,
+  SignalKind,
+  Signals,
+  StageView,
+  Tally,
+  You,
+} from "./wire.ts";
 
 export interface ClientPorts extends LinePorts {
   store: Store;
@@ -18,6 +28,8 @@ export interface View {
   ready: boolean;
   signals: Signals;
   stage: StageView;
+  /** How each poll stands, as far as this viewer may know. */
+  tallies: Readonly<Record<string, Tally>>;
   /** Milliseconds to add to this machine's clock to get the server's. */
   skew: number;
   /** Rises with each fresh snapshot after the first; media starts over when the level changed. */
@@ -68,6 +80,7 @@ export class Client {
       ready: false,
       signals: {},
       stage: {},
+      tallies: {},
       skew: 0,
       welcomes: 0,
     };
@@ -173,6 +186,7 @@ export class Client {
         this.#set({
           room: fromSnapshot(frame.events, [...Object.values(this.#view.room.cards), ...(frame.cards ?? [])]),
           ready: true,
+          tallies: {},
         });
         this.#settle();
         break;
@@ -191,6 +205,11 @@ export class Client {
       case "signals":
         this.#set({ signals: merged(this.#view.signals, frame) });
         break;
+      case "tally": {
+        const { t: _t, poll, ...tally } = frame;
+        this.#set({ tallies: { ...this.#view.tallies, [poll]: tally } });
+        break;
+      }
       case "stage": {
         const { t: _t, ...stage } = frame;
         this.#set({ stage });

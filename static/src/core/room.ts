@@ -9,6 +9,8 @@ import type {
   Message,
   OwnQuestion,
   Person,
+  Poll,
+  PublicPoll,
   PublicQuestion,
   Question,
   QuestionRules,
@@ -49,6 +51,8 @@ export interface Room {
     dropped: readonly Message[];
     questions: Readonly<Record<string, OwnQuestion>>;
     votes: ReadonlySet<string>;
+    /** The options on one's own ballot, by poll. */
+    ballots: Readonly<Record<string, readonly string[]>>;
     door: readonly DoorMessage[];
   };
   /** Conversations at the door by visitor, as the staff hear them. */
@@ -71,6 +75,12 @@ export interface Room {
     listed: Readonly<Record<string, PublicQuestion>>;
     rules: QuestionRules;
   };
+  readonly polls: {
+    /** All of them, drafts too, as the staff see them. */
+    filed: Readonly<Record<string, Poll>>;
+    /** Those that have been opened. */
+    listed: Readonly<Record<string, PublicPoll>>;
+  };
   readonly acts: readonly Act[];
 }
 
@@ -90,6 +100,7 @@ export const emptyRoom: Room = {
     dropped: [],
     questions: {},
     votes: new Set(),
+    ballots: {},
     door: [],
   },
   door: {},
@@ -103,6 +114,7 @@ export const emptyRoom: Room = {
     held: [],
   },
   questions: { filed: {}, listed: {}, rules: { closed: false, frozen: false } },
+  polls: { filed: {}, listed: {} },
   acts: [],
 };
 
@@ -257,6 +269,23 @@ const folds: Folds = {
     return { ...room, mine: { ...room.mine, votes } };
   },
   question_rules_set: (room, { rules }) => ({ ...room, questions: { ...room.questions, rules } }),
+  poll_filed: (room, { poll }) => ({
+    ...room,
+    polls: { ...room.polls, filed: { ...room.polls.filed, [poll.id]: poll } },
+  }),
+  poll_dropped: (room, { id }) => ({
+    ...room,
+    polls: { ...room.polls, filed: without(room.polls.filed, id) },
+  }),
+  poll_listed: (room, { poll }) => ({
+    ...room,
+    polls: { ...room.polls, listed: { ...room.polls.listed, [poll.id]: poll } },
+  }),
+  ballot_cast: (room, { id, choices }) => {
+    const others = without(room.mine.ballots, id);
+    const ballots = choices?.length ? { ...others, [id]: choices } : others;
+    return { ...room, mine: { ...room.mine, ballots } };
+  },
   act_recorded: (room, { act }) => ({ ...room, acts: upsert(room.acts, act) }),
 };
 

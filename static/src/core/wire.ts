@@ -6,6 +6,7 @@ import type {
   SignalFrame,
   SignalsFrame,
   StageFrame,
+  TallyFrame,
 } from "../protocol.gen.ts";
 
 export type {
@@ -18,8 +19,12 @@ export type {
   Hand,
   Kind,
   Message,
+  Option,
   OwnQuestion,
   Person,
+  Poll,
+  PollForm,
+  PublicPoll,
   PublicQuestion,
   Question,
   QuestionRules,
@@ -39,4 +44,5 @@ export type Channel = Message["channel"];
 export type Reason = NonNullable<Question["reason"]>;
 export type SignalKind = SignalFrame["kind"];
 export type Signals = Omit<SignalsFrame, "t">;
+export type Tally = Omit<TallyFrame, "t" | "poll">;
 export type StageView = Omit<StageFrame, "t">;

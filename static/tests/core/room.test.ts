@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyRoom, fold, foldEntries, fromSnapshot, oldest, withPage } from "../../src/core/room.ts";
-import type { AnyEvent, Message, PublicQuestion } from "../../src/core/wire.ts";
+import type { AnyEvent, Message, PublicPoll, PublicQuestion } from "../../src/core/wire.ts";
 
 const message = (id: string, at: number, change: Partial<Message> = {}): Message => ({
   id,
@@ -23,6 +23,17 @@ const question = (id: string, state: PublicQuestion["state"]): PublicQuestion =>
   at: 1,
 });
 
+const poll = (id: string, state: PublicPoll["state"]): PublicPoll => ({
+  id,
+  number: 1,
+  text: "?",
+  kind: "single",
+  options: [1, 2].map((n) => ({ id: `${id}.${n}`, text: `${n}` })),
+  state,
+  version: 1,
+  at: 1,
+});
+
 const story: AnyEvent[] = [
   { t: "state_changed", state: "live", at: 5 },
   { t: "entered", person: "p1", role: "speaker" },
@@ -38,6 +49,13 @@ const story: AnyEvent[] = [
   { t: "question_listed", question: question("q2", "open") },
   { t: "question_unlisted", id: "q2", into: "q1" },
   { t: "voted", to: "me", id: "q1", on: true },
+  { t: "poll_filed", poll: { ...poll("l1", "draft"), by: "m1" } },
+  { t: "poll_filed", poll: { ...poll("l2", "draft"), by: "m1" } },
+  { t: "poll_dropped", id: "l2" },
+  { t: "poll_listed", poll: poll("l1", "open") },
+  { t: "ballot_cast", to: "a-1", id: "l1", choices: ["l1.1"] },
+  { t: "ballot_cast", to: "a-1", id: "l1", choices: ["l1.2"] },
+  { t: "ballot_cast", to: "a-1", id: "l0" },
 ];
 
 test("live and snapshot are one fold", () => {
@@ -48,6 +66,9 @@ test("live and snapshot are one fold", () => {
   expect(live.chat.main.messages.map((each) => each.text)).toEqual(["edited", "text m2"]);
   expect(live.hands.raised.map((hand) => hand.person)).toEqual(["p3"]);
   expect(Object.keys(live.questions.listed)).toEqual(["q1"]);
+  expect(Object.keys(live.polls.filed)).toEqual(["l1"]);
+  expect(Object.keys(live.polls.listed)).toEqual(["l1"]);
+  expect(live.mine.ballots).toEqual({ l1: ["l1.2"] });
   expect(live.stage.muted.p1).toEqual(["microphone"]);
 });
 
