@@ -68,7 +68,7 @@ class Member:
     Attributes:
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
         level: What it sees now.
-        tallies: What it was last told of each poll, encoded.
+        tallies: What it was last told of each poll.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Member:
         self.connection = connection
         self.seat = f"{caller.person}/{stamp}"
         self.level = Level.EVERYONE
-        self.tallies: dict[str, bytes] = {}
+        self.tallies: dict[str, Message] = {}
         self._wake = wake
 
     def push(self, message: Message, kind: str | None = None) -> None:
