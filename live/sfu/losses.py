@@ -62,6 +62,11 @@ class Losses:
         if not self._missing:
             self.next_due = _NEVER
 
+    def give_up(self) -> None:
+        """Ask for nothing that is missing now."""
+        self._missing.clear()
+        self.next_due = _NEVER
+
     def due(self, now: float) -> list[int]:
         """Numbers to ask for now, in order; what was asked too often or is too old is given up."""
         ask: list[int] = []

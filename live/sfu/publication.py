@@ -33,6 +33,10 @@ ACTIVE = 1.5
 """Seconds after its last packet in which a stream counts as being sent."""
 LAYER_ACTIVE = 0.6
 """The same for one of several layers: the others step in."""
+OUTAGE = 0.5
+"""Seconds of silence after which what was missed is older than a publisher keeps it, or anybody waits."""
+_OUTAGE_LOSS = 10
+"""Fewest packets missed by then: a silence without them is a still screen or a pause in speech."""
 CHANGE = 0.3
 """Seconds a stream must have been silent before another SSRC takes its place."""
 _FRAME = 64
@@ -155,13 +159,14 @@ class Layer(Generic[P]):
         extended = self.reception.receive(rtp.sequence, rtp.timestamp, now)
         if extended is None:
             return []
-        self.seen = now
+        silent, self.seen = now - self.seen, now
         if before is None:
             self.highest = extended - 1
         elif extended > before + 1:
             missing = extended - before - 1
-            if missing > LIMIT:
+            if missing > LIMIT or (silent > OUTAGE and missing > _OUTAGE_LOSS):
                 self._renumbering.leave_out(before + 1, missing)
+                self._begin_anew(now)
             else:
                 self.losses.skipped(before + 1, extended, now)
         else:
@@ -208,6 +213,17 @@ class Layer(Generic[P]):
         if self.publication.audience is Audience.NOBODY or not self.cache.put(packet):
             return []
         return self._forward(packet)
+
+    def _begin_anew(self, now: float) -> None:
+        """Too much is missing to be asked for: pictures stand still until a keyframe, sound just goes on."""
+        self.losses.give_up()
+        if self.publication.spec.kind == "video" and (downtracks := self.downtracks()):
+            for downtrack in downtracks:
+                downtrack.detach()
+                if downtrack.target is None:
+                    downtrack.target = self
+                    self.waiting[downtrack] = None
+            self.keyframes.want(now, newcomer=True)
 
     def _packet(self, rtp: Rtp, codec: Codec, number: int, now: float) -> Packet:
         vp8 = None

@@ -348,7 +348,12 @@ class Router(Generic[P]):
             self._hasty.update(d.peer for d in layer.downtracks())
 
     def _ask_again(self, layer: Layer[P], now: float) -> None:
+        before = len(layer.losses)
         missing = layer.losses.due(now)
+        if (
+            len(layer.losses) < before and layer.publication.spec.kind == "video"
+        ):  # given up: decoders stand still
+            layer.keyframes.want(now, newcomer=False)
         if missing and layer.ssrc is not None:
             sequences = [number & SEQUENCE for number in missing]
             self._rtcp.append((layer.publication.peer, write_nack(self._ssrc, layer.ssrc, sequences)))
@@ -381,16 +386,20 @@ class Router(Generic[P]):
     def _resend(
         self, viewer: Viewer[P], downtrack: Downtrack[P], sequences: Sequence[int], now: float
     ) -> None:
+        gone = False
         for sequence in sequences:
             if not viewer.may_resend(now):
                 self._counts["nacks_refused"] += 1
-                return
+                break
             fanout = downtrack.resend(sequence, now)
             if fanout is None:
                 self._counts["nacks_missed"] += 1
+                gone = True
             else:
                 self._counts["nacks_answered"] += 1
                 self._fanouts.append(fanout)
+        if gone and downtrack.layer is not None and not downtrack.layer.losses:
+            self._want_keyframe(downtrack, now)  # older than the cache, as after an outage: only that helps
 
     def _want_keyframe(self, downtrack: Downtrack[P] | None, now: float) -> None:
         layer = None if downtrack is None else downtrack.layer

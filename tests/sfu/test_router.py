@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from live.sfu import Codec, Encoding, PublicationSpec, Router
 from live.sfu.contract import LOUDEST, STAGE
+from live.sfu.payloads import Vp8
 from live.sfu.rtcp import KeyframeRequest, Nack, ReceiverReport, parse_rtcp, write_nack, write_remb
 from live.sfu.rtp import Rtp, parse_rtp, write_rtp
 from live.sfu.twcc import parse_feedback
@@ -639,3 +640,64 @@ def test_a_stream_may_change_its_ssrc_but_two_cannot_take_turns():
     assert steady(frames)
     assert not bob.missing(5000)
     assert second.asked == 1
+
+
+def outage(theatre, line, seconds):
+    """Nothing passes on a line for so long; gives when it does again."""
+    line.loss = 1.0
+    theatre.clock.run(seconds)
+    line.loss = 0.0
+    return theatre.clock.now
+
+
+def first_keyframe_after(spectator, ssrc, moment):
+    """When the first packet of the first keyframe after a moment arrived."""
+    arrived = spectator.arrived[ssrc]
+    keys = (n for n, p in spectator.packets[ssrc].items() if p.payload and Vp8(p.payload).keyframe)
+    return min(arrived[n] for n in keys if arrived[n] > moment)
+
+
+@pytest.mark.parametrize("seconds", [0.8, 2.0, 10.0])
+def test_after_a_publishers_outage_a_keyframe_comes_at_once_and_numbers_have_no_hole(seconds):
+    theatre = Theatre(delay=0.025)
+    theatre.stage(["ann"])
+    camera = Camera(1000)
+    theatre.camera("ann", camera, camera_spec("ann", 1000))
+    bob = theatre.watch("bob")
+    theatre.clock.run(3.0)
+    mended = outage(theatre, theatre._up, seconds)
+    theatre.clock.run(1.0)
+    assert first_keyframe_after(bob, 5000, mended) - mended < 0.2
+    assert not bob.missing(5000)
+    assert steady([f for f in bob.frames(5000) if f[0] is not None][-20:])
+    assert camera.rtx == 0
+
+
+def test_after_a_viewers_long_outage_a_keyframe_replaces_what_is_no_longer_kept():
+    theatre = Theatre(delay=0.025)
+    theatre.stage(["ann"])
+    theatre.camera("ann", Camera(1000), camera_spec("ann", 1000))
+    bob = theatre.watch("bob")
+    theatre.clock.run(3.0)
+    mended = outage(theatre, theatre._down, 10.0)
+    theatre.clock.run(1.0)
+    assert first_keyframe_after(bob, 5000, mended) - mended < 0.4
+    assert theatre.router.stats()["plis_sent"] < 5
+
+
+def test_a_still_screen_that_loses_a_packet_is_repaired_without_a_keyframe():
+    theatre = Theatre()
+    theatre.stage(["ann"])
+    camera = Camera(1000)
+    theatre.router.publish("ann", camera_spec("ann", 1000), theatre.clock.now)
+    theatre.senders["ann/1000"] = camera
+    bob = theatre.watch("bob")
+    for packet in (*camera.frame(), *camera.frame()):
+        theatre.up("ann", packet)
+    theatre.clock.run(3.0)
+    asked = camera.asked
+    for packet in camera.frame()[1:]:
+        theatre.up("ann", packet)
+    theatre.clock.run(0.5)
+    assert (camera.asked, camera.rtx) == (asked, 1)
+    assert not bob.missing(5000)
