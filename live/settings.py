@@ -60,6 +60,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 10
     attempts: Annotated[int, msgspec.Meta(ge=1), _says("wrong tokens or tickets per address and minute")] = 30
     entries: Annotated[int, msgspec.Meta(ge=1), _says("people who may enter per address and minute")] = 600
+    checks: Annotated[int, msgspec.Meta(ge=1), _says("trial media connections per address and minute")] = 300
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

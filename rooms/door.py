@@ -45,6 +45,15 @@ class Standing(StrEnum):
     BLOCKED = "blocked"
 
 
+class Reach(StrEnum):
+    """How media reaches a person, as their own page found by trying: directly, over TCP, by a relay, not."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    RELAY = "relay"
+    NONE = "none"
+
+
 class Person(msgspec.Struct, frozen=True):
     """A person's standing as the staff see it. Names lie beside the log, under `id`.
 
@@ -55,6 +64,7 @@ class Person(msgspec.Struct, frozen=True):
         registered: has a personal ticket, so needs no knock inside the entry window.
         at: when the standing began, in milliseconds.
         muted: may not chat or ask.
+        reach: how media reaches the person; None until the person's page has told.
     """
 
     id: str
@@ -63,6 +73,7 @@ class Person(msgspec.Struct, frozen=True):
     registered: bool
     at: int
     muted: bool = False
+    reach: Reach | None = None
 
 
 class DoorMessage(msgspec.Struct, frozen=True):
@@ -267,6 +278,7 @@ class Arrive(Command, frozen=True, tag="arrive"):
             registered=self.registered and (known is None or known.standing is not Standing.REMOVED),
             at=asked.at,
             muted=known.muted if known else False,
+            reach=known.reach if known else None,
         )
         free = room.session.settings.capacity > len(room.door.inside(Role.ATTENDEE))
         trusted = person.registered or (room.session.settings.door == "open" and known is None)
@@ -303,6 +315,22 @@ class Knock(Command, frozen=True, tag="knock"):
             return []
         again = msgspec.structs.replace(known, standing=Standing.WAITING, registered=False, at=asked.at)
         return waiting_at(again)
+
+
+class TellReach(Command, frozen=True, tag="tell_reach"):
+    """Tell the staff how media reaches oneself, so that they know who cannot see before anybody asks."""
+
+    at_the_door: ClassVar = True
+    reach: Reach
+
+    def decide(self, room: "Room", asked: Asked) -> list[Event]:
+        """Keep what is new; only of people who wait or are inside."""
+        known = room.door.people.get(asked.person)
+        if known is None or known.standing not in {Standing.INSIDE, Standing.WAITING}:
+            return []
+        if known.reach is self.reach:
+            return []
+        return [Filed(person=msgspec.structs.replace(known, reach=self.reach))]
 
 
 class Leave(Command, frozen=True, tag="leave"):

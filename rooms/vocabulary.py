@@ -51,6 +51,7 @@ AnyCommand = (
     session.SetState
     | session.ChangeSettings
     | door.Knock
+    | door.TellReach
     | door.Leave
     | door.Admit
     | door.AdmitAll

@@ -80,11 +80,13 @@ class Desk:
     origins: Origins = field(init=False)
     attempts: Rates = field(init=False)
     entries: Rates = field(init=False)
+    checks: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self.origins = Origins(self.settings)
         self.attempts = Rates(self.settings.limits.attempts)
         self.entries = Rates(self.settings.limits.entries)
+        self.checks = Rates(self.settings.limits.checks)
 
     @property
     def public_url(self) -> str:

@@ -37,6 +37,9 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
         paths[f"/{door}/{{id}}"] = {"post": _offer(says, who)}
         paths[f"/{door}/{{id}}/{{resource}}"] = {"patch": _patch(), "delete": _delete()}
     paths["/whep/{id}/{resource}/tier"] = {"put": _tier()}
+    trial = "A trial media connection for a check at the door; it ends after 20 seconds"
+    paths["/check/{id}"] = {"post": _offer(trial, "any ticket of the session")}
+    paths["/check/{id}/{resource}"] = {"delete": _delete()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Madoi", "version": version, "license": {"name": "see the repository"}},

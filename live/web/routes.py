@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from live.telemetry import Numbers
-from live.web import entry, exports, health, pages, sessions, whip
+from live.web import check, entry, exports, health, pages, sessions, whip
 from live.web.desk import Desk
 from live.web.openapi import document
 from live.web.operation import JSON, METHODS, Access, Call, Operation, answer, routes
@@ -46,6 +46,7 @@ def web_routes(desk: Desk, numbers: Numbers) -> list[Route]:
     return [
         *routes(desk, operations(numbers)),
         *whip.routes(desk),
+        *check.routes(desk),
         Route("/api/{path:path}", lost, methods=METHODS),
         *pages.routes(),
     ]

@@ -116,14 +116,14 @@ class Doorway:
         source = request.query_params.get("source", "camera")
         if source not in SOURCES:
             raise Problem("source_invalid")
-        offer = await self._sdp(request)
+        offer = await self.read_offer(request)
         if not offer:
             raise Problem("sdp_invalid", "an offer is needed")
         standing = await self._arrive(request, session, bearer)
         if not standing.behind:
             raise Problem("role_refused" if standing.level >= Level.ADMITTED else "not_admitted")
         answer = await self._desk.media.publish(session, bearer.person, source, offer)
-        return self._created(request, bearer, answer)
+        return self.created(request, bearer, answer)
 
     async def watch(self, request: Request, bearer: Bearer) -> Response:
         """WHEP: take an offer, or make one that the client answers by PATCH.
@@ -133,7 +133,7 @@ class Doorway:
         """
         session = request.path_params["id"]
         tier = _tier(request.query_params.get("tier", "video"))
-        offer = await self._sdp(request)
+        offer = await self.read_offer(request)
         standing = await self._arrive(request, session, bearer)
         if standing.level < Level.ADMITTED:
             if standing.live:
@@ -142,14 +142,14 @@ class Doorway:
         answer = await self._desk.media.watch(session, bearer.person, standing.behind, offer, tier)
         if standing.level < Level.ADMITTED:
             await self._still_outside(session, bearer, answer.resource)
-        response = self._created(request, bearer, answer)
+        response = self.created(request, bearer, answer)
         place = response.headers["Location"]
         response.headers.append("Link", f'<{place}/tier>; rel="{TIER_RELATION}"')
         return response
 
     async def choose(self, request: Request, bearer: Bearer) -> Response:
         """Change how much of the stage a watch receives; the rest stops at the server."""
-        session, resource = self._resource(request, bearer)
+        session, resource = self.resource(request, bearer)
         if _content_type(request) != JSON:
             raise Problem("media_type_refused", f"{JSON} is taken")
         try:
@@ -161,7 +161,7 @@ class Doorway:
 
     async def patch(self, request: Request, bearer: Bearer) -> Response:
         """Trickle or restart ICE (RFC 9725 §4.3), or take the answer to an offer of ours."""
-        session, resource = self._resource(request, bearer)
+        session, resource = self.resource(request, bearer)
         kind = _content_type(request)
         if kind not in (SDP, FRAGMENT):
             raise Problem(
@@ -178,7 +178,7 @@ class Doorway:
 
     async def delete(self, request: Request, bearer: Bearer) -> Response:
         """End a publication or a watch (RFC 9725 §4.2); one that is over already is over."""
-        session, resource = self._resource(request, bearer)
+        session, resource = self.resource(request, bearer)
         try:
             await self._desk.media.delete(session, resource)
         except Problem as problem:
@@ -212,7 +212,8 @@ class Doorway:
             await self._desk.media.delete(session, resource)
             raise Problem("not_admitted")
 
-    async def _sdp(self, request: Request) -> str | None:
+    async def read_offer(self, request: Request) -> str | None:
+        """Read an SDP body, None for an empty one."""
         raw = await self._desk.read_bytes(request)
         if raw and _content_type(request) != SDP:
             raise Problem("media_type_refused", f"{SDP} is taken", headers={"Accept-Post": SDP})
@@ -221,7 +222,8 @@ class Doorway:
             raise Problem("accept_refused")
         return _text(raw) or None
 
-    def _created(self, request: Request, bearer: Bearer, answer: Answer) -> Response:
+    def created(self, request: Request, bearer: Bearer, answer: Answer) -> Response:
+        """Hand an answer back with its address, its entity tag and the ICE servers."""
         proof = self._desk.tickets.proof(request.path_params["id"], bearer.person, answer.resource)
         location = f"{request.url.path}/{answer.resource}.{proof}"
         patched = SDP if answer.counter else FRAGMENT
@@ -234,7 +236,8 @@ class Doorway:
         for link in ice_links(self._desk.settings.turn, bearer.person, self._desk.now()):
             response.headers.append("Link", link)
 
-    def _resource(self, request: Request, bearer: Bearer) -> tuple[str, str]:
+    def resource(self, request: Request, bearer: Bearer) -> tuple[str, str]:
+        """Return session and resource of an address; it must be the bearer's own."""
         session = request.path_params["id"]
         resource, _, proof = request.path_params["resource"].rpartition(".")
         if not resource or proof != self._desk.tickets.proof(session, bearer.person, resource):

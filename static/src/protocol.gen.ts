@@ -161,6 +161,7 @@ export const MAY_ASK: Record<AnyCommand["t"], readonly Role[]> = {
   set_state: ["moderator", "organiser"],
   change_settings: ["moderator", "organiser"],
   knock: ["attendee", "moderator", "organiser", "presenter", "speaker"],
+  tell_reach: ["attendee", "moderator", "organiser", "presenter", "speaker"],
   leave: ["attendee", "moderator", "organiser", "presenter", "speaker"],
   admit: ["moderator", "organiser"],
   admit_all: ["moderator", "organiser"],
@@ -305,6 +306,9 @@ export interface Publication {
 /** Where a session is in its life. */
 export type State = "published" | "doors" | "backstage" | "live" | "after" | "closed";
 
+/** How media reaches a person, as their own page found by trying: directly, over TCP, by a relay, not. */
+export type Reach = "udp" | "tcp" | "relay" | "none";
+
 /** What the staff write to make a poll. */
 export interface PollForm {
   /** what is asked, up to 200 characters. */
@@ -378,6 +382,8 @@ export interface Person {
   at: number;
   /** may not chat or ask. */
   muted: boolean;
+  /** how media reaches the person; None until the person's page has told. */
+  reach: Reach | null;
 }
 
 /** Where a person stands with this room. */
@@ -843,6 +849,12 @@ export interface KnockCommand {
   t: "knock";
 }
 
+/** Tell the staff how media reaches oneself, so that they know who cannot see before anybody asks. Asked by: attendee, moderator, organiser, presenter, speaker. */
+export interface TellReachCommand {
+  t: "tell_reach";
+  reach: Reach;
+}
+
 /** Leave on purpose; losing the line is not leaving. Asked by: attendee, moderator, organiser, presenter, speaker. */
 export interface LeaveCommand {
   t: "leave";
@@ -1224,6 +1236,7 @@ export type AnyCommand =
   | SetStateCommand
   | ChangeSettingsCommand
   | KnockCommand
+  | TellReachCommand
   | LeaveCommand
   | AdmitCommand
   | AdmitAllCommand

@@ -15,6 +15,7 @@ CHOICES = {
     "source": "camera",
     "reaction": "nod",
     "reason": "duplicate",
+    "reach": "udp",
     "labels": [],
     "ids": [],
     "choices": [],

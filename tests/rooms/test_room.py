@@ -6,7 +6,20 @@ from hypothesis import strategies as st
 
 from rooms import Arrive, Level, Refused, Role, SetState, Settings, State, due, next_due, stage_truth, visible
 from rooms.chat import DeleteMessage, EditMessage, Pin, Post, React, ReviewHeld, SetChatRules
-from rooms.door import Admit, AdmitAll, Knock, Leave, Mute, Remove, SayAtDoor, SendBack, Unblock
+from rooms.door import (
+    Admit,
+    AdmitAll,
+    Filed,
+    Knock,
+    Leave,
+    Mute,
+    Reach,
+    Remove,
+    SayAtDoor,
+    SendBack,
+    TellReach,
+    Unblock,
+)
 from rooms.hands import AnswerInvitation, Invite, LowerHand, RaiseHand, SetHands
 from rooms.signals import FEWEST, KINDS, WINDOW_MS, Waves
 from rooms.stage import BringOn, LiftVeil, MuteSource, SetTimer, Spotlight, StepDown, StopEverything, TakeOff
@@ -339,3 +352,13 @@ def test_names_are_one_visible_line(typed, kept):
 def test_characters_are_counted_as_people_see_them():
     assert graphemes("👩‍👩‍👧🇯🇵が👍🏽") == 4
     assert len(ROLES) == 8
+
+
+def test_how_media_reaches_a_person_is_told_to_the_staff_once_per_change():
+    made = table()
+    first = made.ask("aoi", TellReach(reach=Reach.RELAY))
+    assert [type(event) for event in first] == [Filed]
+    assert all(event.audience is Level.STAFF for event in first)
+    assert made.room.door.people["aoi"].reach is Reach.RELAY
+    assert made.ask("aoi", TellReach(reach=Reach.RELAY)) == []
+    assert table(inside=False).ask("aoi", TellReach(reach=Reach.NONE)) == []

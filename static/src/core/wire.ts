@@ -28,6 +28,7 @@ export type {
   PublicQuestion,
   Question,
   QuestionRules,
+  Reach,
   Role,
   Seen,
   Settings,

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../core/api.ts";
 import { text } from "../i18n/index.ts";
 import { Page } from "./app.tsx";
+import { NetworkCheck } from "./check.tsx";
 import { DataChoice } from "./data.tsx";
 import {
   available,
@@ -143,6 +144,8 @@ export function Door() {
         </form>
         <section class="card stack">
           <CameraCheck />
+          <hr />
+          <NetworkCheck />
         </section>
         {facts && (
           <div class="card door-keeps">

@@ -2,7 +2,7 @@ import { Users } from "lucide-preact";
 import { Level, type Role } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { Avatar, Badge, Empty } from "./kit/bits.tsx";
-import { PersonMenu } from "./staff.tsx";
+import { PersonMenu, ReachBadge } from "./staff.tsx";
 import { useVisit } from "./visit.ts";
 
 const ORDER: Record<Role, number> = { speaker: 0, presenter: 1, moderator: 2, organiser: 3, attendee: 4 };
@@ -34,6 +34,7 @@ export function People() {
                 {person.profession && <p class="small soft clip">{person.profession}</p>}
               </div>
               {staff && away && <Badge tone="warn">{t.line.quality[0]}</Badge>}
+              {staff && <ReachBadge reach={room.people[person.id]?.reach} />}
               {staff && room.people[person.id]?.muted && <Badge tone="warn">{t.staff.muted}</Badge>}
               {room.stage.seats.includes(person.id) && <Badge tone="live-soft">{t.room.onStage}</Badge>}
               {person.role !== "attendee" && <Badge tone="accent">{t.roles[person.role]}</Badge>}

@@ -8,11 +8,13 @@ import {
   trackOf,
   Watcher,
 } from "../core/media.ts";
-import type { Level, StageView } from "../core/wire.ts";
+import { type LineFacts, lineFacts, type Totals } from "../core/stats.ts";
+import type { Level, Reach, StageView } from "../core/wire.ts";
 import { cameraOn, local, openDevices } from "./devices.ts";
 import { rememberTier, tier } from "./tier.ts";
 
-const ports: MediaPorts = {
+/** The page's network and clock, for media. */
+export const ports: MediaPorts = {
   fetch: (input, init) => fetch(input, init),
   peer: (config) => new RTCPeerConnection(config),
   later: (ms, run) => {
@@ -21,6 +23,10 @@ const ports: MediaPorts = {
   },
   dice: Math.random,
 };
+
+/** How often one's own line is read, and how long it may be down before the staff are told, milliseconds. */
+const READ_MS = 4_000;
+const UNREACHED_MS = 20_000;
 
 /** Picture and sound of one visit: what comes in, and what this person sends. */
 export class RoomMedia {
@@ -36,14 +42,29 @@ export class RoomMedia {
   /** What the server sends us now; null while nothing comes. */
   readonly inForce = signal<Tier | null>(null);
 
+  /** One's own line in numbers, read every few seconds while something comes. */
+  readonly facts = signal<LineFacts | null>(null);
+  /** How media reaches us; null until that is known. */
+  reach: Reach | null = null;
+  #totals = new WeakMap<RTCPeerConnection, Totals>();
+  #unreached: (() => void) | null = null;
+  readonly #stopReading: () => void;
+
   readonly #watcher: Watcher;
   readonly #camera: Publisher;
   readonly #screen: Publisher;
   readonly #stopEffects: () => void;
   #level: Level | null = null;
 
-  constructor(room: string) {
+  constructor(room: string, reached: (reach: Reach) => void = () => undefined) {
+    const note = (reach: Reach) => {
+      this.reach = reach;
+      reached(reach);
+    };
+    const timer = setInterval(() => void this.#read(note), READ_MS);
+    this.#stopReading = () => clearInterval(timer);
     const changed = () => {
+      this.#doubt(note);
       this.watching.value = this.#watcher.state;
       this.inForce.value = this.#watcher.inForce;
       this.version.value += 1;
@@ -141,8 +162,47 @@ export class RoomMedia {
 
   close(): void {
     this.#stopEffects();
+    this.#stopReading();
+    this.#unreached?.();
     this.unpublish();
     this.#watcher.stop();
+  }
+
+  /** A line that stays down for long is one that does not exist. */
+  #doubt(note: (reach: Reach) => void): void {
+    const { state } = this.#watcher;
+    if (state !== "connecting" && state !== "recovering") {
+      this.#unreached?.();
+      this.#unreached = null;
+      if (state === "connected") void this.#read(note);
+      else this.facts.value = null;
+    } else {
+      this.#unreached ??= ports.later(UNREACHED_MS, () => note("none"));
+    }
+  }
+
+  async #read(note: (reach: Reach) => void): Promise<void> {
+    const pc = this.#watcher.connection;
+    if (!pc || this.#watcher.state !== "connected") return;
+    const watched = await this.#factsOf(pc);
+    if (!watched || pc !== this.#watcher.connection) return;
+    const own = this.#camera.connection;
+    const sent = own && this.sending.value === "connected" ? await this.#factsOf(own) : null;
+    this.facts.value = sent
+      ? { ...watched, up: sent.up, lossOut: sent.lossOut, layers: sent.layers }
+      : watched;
+    if (watched.reach && watched.reach !== this.reach) note(watched.reach);
+  }
+
+  async #factsOf(pc: RTCPeerConnection): Promise<LineFacts | null> {
+    try {
+      const report = await pc.getStats();
+      const { facts, totals } = lineFacts(report.values(), Date.now(), this.#totals.get(pc) ?? null);
+      this.#totals.set(pc, totals);
+      return facts;
+    } catch {
+      return null;
+    }
   }
 
   async #refresh(stream: MediaStream | null, camera: boolean): Promise<void> {

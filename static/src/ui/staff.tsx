@@ -15,7 +15,7 @@ import {
   VideoOff,
 } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Person } from "../core/wire.ts";
+import type { Person, Reach } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { knockSound } from "./devices.ts";
 import { clock, duration } from "./format.ts";
@@ -76,6 +76,16 @@ export function useHandNews(): void {
       }
     }
   }, [filed]);
+}
+
+/** How media reaches a person, for the staff: silent about those whom it reaches directly. */
+export function ReachBadge({ reach }: { reach: Reach | null | undefined }) {
+  if (!reach || reach === "udp") return null;
+  return (
+    <span data-testid="reach" data-reach={reach}>
+      <Badge tone={reach === "none" ? "warn" : "plain"}>{text().check.staff[reach]}</Badge>
+    </span>
+  );
 }
 
 /** The door as the staff see it. */
@@ -147,6 +157,7 @@ function Visitor({ person }: { person: Person }) {
           </p>
         </div>
         {person.registered && <Badge tone="good">{t.registered}</Badge>}
+        <ReachBadge reach={person.reach} />
       </div>
       {lines.length > 0 && (
         <ul class="bubbles">

@@ -6,11 +6,20 @@ import { Client, type View } from "../core/client.ts";
 import type { Item, Outcome } from "../core/outbox.ts";
 import { emptyRoom, type Room } from "../core/room.ts";
 import { Unwelcome, type Wire } from "../core/socket.ts";
-import { type AnyCommand, type Card, CLOSE, Level, type Role, SUBPROTOCOL } from "../core/wire.ts";
+import {
+  type AnyCommand,
+  type Card,
+  CLOSE,
+  Level,
+  type Reach,
+  type Role,
+  SUBPROTOCOL,
+} from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { refusal } from "./format.ts";
 import { say } from "./kit/toast.tsx";
 import { api, tick } from "./page.ts";
+import { check, freshFinding } from "./reach.ts";
 import { RoomMedia } from "./roommedia.ts";
 
 export type Phase = "loading" | "missing" | "door" | "inside";
@@ -29,6 +38,8 @@ export class Visit {
   readonly trouble = signal<string | null>(null);
   readonly media: RoomMedia;
   #client: Client | null = null;
+  /** What the staff were told last of how media reaches us. */
+  #told: Reach | null = null;
   #hello: string | null = null;
 
   readonly room = computed<Room>(() => this.view.value?.room ?? emptyRoom);
@@ -49,7 +60,7 @@ export class Visit {
   });
 
   constructor(readonly id: string) {
-    this.media = new RoomMedia(id);
+    this.media = new RoomMedia(id, (reach) => this.#tellReach(reach));
   }
 
   /** Learns what session this is and whether we are already somebody in it. */
@@ -113,6 +124,27 @@ export class Visit {
     return outcome;
   }
 
+  /** How media reaches us, if a check found it of late. */
+  knownReach(): Reach | null {
+    return freshFinding(this.id)?.reach ?? null;
+  }
+
+  /** Tries every way to the media port, and tells the staff what was found. */
+  async checkLine(): Promise<void> {
+    const ticket = this.me.value === null ? this.#hello : null;
+    const reach = await check(this.id, ticket);
+    if (reach !== null) this.#tellReach(reach);
+  }
+
+  /** A fact for the staff; said once per change, and again after a return. */
+  #tellReach(reach: Reach): void {
+    if (this.#told === reach || !this.connected.value) return;
+    this.#told = reach;
+    void this.#client?.ask({ t: "tell_reach", reach }).then((outcome) => {
+      if (!outcome.ok) this.#told = null;
+    });
+  }
+
   resend(nonce: string): void {
     this.#client?.resend(nonce);
   }
@@ -153,6 +185,7 @@ export class Visit {
     await api.leave(this.id).catch(() => undefined);
     this.me.value = null;
     this.view.value = null;
+    this.#told = null;
     this.phase.value = "door";
   }
 
@@ -229,6 +262,10 @@ export class Visit {
     const before = this.view.value?.line.kind;
     this.view.value = client.view;
     if (before === "reconnecting" && client.view.line.kind === "connected") this.media.wake();
+    if (before !== "connected" && client.view.line.kind === "connected") {
+      const reach = this.media.reach ?? this.knownReach();
+      if (reach) this.#tellReach(reach);
+    }
     this.items.value = client.outbox.items;
   }
 }

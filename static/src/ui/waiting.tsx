@@ -1,6 +1,7 @@
 import { DoorOpen } from "lucide-preact";
 import { text } from "../i18n/index.ts";
 import { Mark, Preferences } from "./app.tsx";
+import { NetworkCheck } from "./check.tsx";
 import { DataChoice } from "./data.tsx";
 import { useDraft } from "./drafts.ts";
 import { duration, moment } from "./format.ts";
@@ -77,6 +78,9 @@ export function Waiting() {
             <DataChoice />
             <p class="small soft">{text().data.hint}</p>
           </section>
+          <div class="card">
+            <NetworkCheck auto={standing?.standing === "waiting"} />
+          </div>
           <section class="card stack">
             <h2>{t.rules}</h2>
             <ol class="rules">

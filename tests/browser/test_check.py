@@ -1,0 +1,78 @@
+"""The check of one's own line: through the real port and a real coturn, and where nothing gets through."""
+
+import contextlib
+import shutil
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.people import DESKTOP, PHONE, Guest, of
+from tests.browser.test_screens import looked_at, words
+from tests.kit.coturn import Coturn
+from tests.kit.server import MadoiServer
+
+NOWHERE = """
+(() => {
+  const real = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function (told) {
+    const sdp = told.sdp.replace(/^(a=candidate:\\S+ \\d \\S+ \\d+) \\S+ \\d+/gm, "$1 198.51.100.1 9");
+    return real.call(this, { type: told.type, sdp });
+  };
+})();
+"""
+"""The media port's addresses are changed for one where nobody is: as behind a firewall that drops all."""
+
+
+@pytest.fixture
+def relayed(tmp_path):
+    """A server with a coturn beside it that relays to it."""
+    with contextlib.ExitStack() as stack:
+        folder = tmp_path / "coturn"
+        coturn = Coturn(folder, f"allowed-peer-ip={Coturn(folder).address}").start()
+        stack.callback(coturn.stop)
+        server = MadoiServer(tmp_path / "data", **coturn.settings).start()
+        stack.callback(server.stop)
+        yield server
+
+
+@pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed")
+async def test_every_way_to_the_media_port_is_tried_before_anybody_enters(chromium, relayed):
+    made = relayed.make_session("回線の会")
+    relayed.move(made.id, "doors")
+    for lang, size in (("ja", DESKTOP), ("en", PHONE)):
+        guest = await Guest.at(chromium, lang=lang, size=size)
+        await guest.page.goto(relayed.page(made.id, made.ticket("attendee")))
+        await guest.see("check-network").click()
+        verdict = guest.page.locator(of("network-check") + '[data-reach="udp"]')
+        await expect(verdict).to_be_visible(timeout=40_000)
+        await expect(verdict).to_contain_text(words(lang, "直接届きます", "reach you directly"))
+        for way in ("udp", "tcp", "relay"):
+            await expect(guest.see(f"way-{way}")).to_have_attribute("data-state", "good")
+        await guest.see("network-check").scroll_into_view_if_needed()
+        await looked_at(guest, f"check-{lang}-{size['width']}")
+        counts = relayed.ask("GET", f"/api/sessions/{made.id}").json()["counts"]
+        assert (counts["inside"], counts["waiting"]) == (0, 0)
+        await guest.page.context.close()
+
+
+async def test_who_gets_nothing_is_told_what_to_do_and_the_staff_know(chromium, hall):
+    made = hall.make_session("回線の会", door="knock")
+    hall.move(made.id, "doors")
+    staff = await Guest.at(chromium)
+    await staff.page.goto(hall.page(made.id, hall.ticket(made.id, "moderator", "司会")))
+    await staff.see("enter").click()
+    await staff.see("tab-door").click()
+    guest = await Guest.at(chromium, size=PHONE)
+    await guest.page.context.add_init_script(NOWHERE)
+    await guest.page.goto(hall.page(made.id, made.ticket("attendee")))
+    await guest.see("name").fill("河野")
+    await guest.see("enter").click()
+    nothing = guest.page.locator(of("network-check") + '[data-reach="none"]')
+    await expect(nothing).to_be_visible(timeout=60_000)
+    await expect(nothing).to_contain_text("テザリング")
+    await expect(guest.see("way-relay")).to_have_attribute("data-state", "absent")
+    visitor = staff.see("visitor").locator(of("reach"))
+    await expect(visitor).to_have_attribute("data-reach", "none", timeout=20_000)
+    await guest.see("network-check").scroll_into_view_if_needed()
+    await looked_at(guest, "check-none-360")
+    await looked_at(staff, "check-none-staff")
