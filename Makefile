@@ -13,7 +13,7 @@ client  := live/web/client/index.html
 sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 say      = @printf '\033[1m» %s\033[0m\n'
 
-.PHONY: help run demo test check format build clean system client bench-fanout bench-lines bench-join
+.PHONY: help run demo test check format build clean system client bench-fanout bench-media bench-lines bench-join
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -54,6 +54,9 @@ build: $(venv)/.development $(client) ## dist/*.whl with the built client, dist/
 
 bench-fanout: $(venv)/.runtime ## µs of CPU per packet and viewer of both fan-out bodies (docs/benchmarks.md)
 	@$(bin)/python benchmarks/fanout.py
+
+bench-media: $(venv)/.runtime ## Madoi's two bodies and Janus in turn: µs of CPU per packet and viewer (takes minutes; apt install janus)
+	@$(bin)/python benchmarks/media.py
 
 bench-lines: system $(venv)/.development $(client) ## Picture and sound on bad lines, in real browsers (root; docs/benchmarks.md)
 	@$(bin)/python benchmarks/lines.py
