@@ -33,6 +33,7 @@ from live.media.peer import Peer
 from live.media.srtp import Srtp, SrtpKeys
 from live.media.udp import Port
 from live.sfu import Fanout
+from live.sfu.contract import Cast, Head
 
 ROUNDS, SECONDS = 7, 1
 """Rounds of each body, and how much media a round has, seconds."""
@@ -47,7 +48,7 @@ class Viewers:
 
     def __init__(self, count: int) -> None:
         self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-        self.peers = []
+        self.peers: list[Peer] = []
         code = ctypes.create_string_buffer(DROP)
         program = struct.pack("HxxxxxxP", 1, ctypes.addressof(code))
         for sock in self.sockets:
@@ -58,6 +59,10 @@ class Viewers:
             peer.srtp = Srtp(keys)
             peer.paths.chosen = sock.getsockname()
             self.peers.append(peer)
+        self.casts = {
+            stream: Cast([(peer, 96, 0, 0, 2 * at + stream) for at, peer in enumerate(self.peers)])
+            for stream in (1, 2)
+        }
 
     def close(self) -> None:
         for sock in self.sockets:
@@ -77,12 +82,8 @@ def batches(viewers: Viewers, start: int) -> list[list[Fanout[Peer]]]:
 
 
 def _packet(viewers: Viewers, body: bytes, number: int, stream: int) -> Fanout[Peer]:
-    pack = struct.Struct("!BBHII").pack
-    headers = [
-        (peer, pack(0x80, 96, number & 0xFFFF, number, 2 * at + stream))
-        for at, peer in enumerate(viewers.peers)
-    ]
-    return Fanout(body, headers)
+    head = Head(0x80, 0, -1, number & 0xFFFF, number)
+    return Fanout.cast_to(viewers.casts[stream], head, body)
 
 
 def measure(body: FanoutBody, media: list[list[Fanout[Peer]]]) -> float:

@@ -103,11 +103,9 @@ def show(count: int, columns: dict[str, Column]) -> None:
     """Prints a table."""
     print(f"\n{count} viewers")
     print(
-        "                 µs CPU per     core  first viewer ms   last viewer ms      lost    set-up   memory"
+        f"{'':<14} µs CPU per packet core   first viewer, ms      last viewer, ms      lost   set-up  memory"
     )
-    print(
-        "              packet-viewer        %   p50    p99   max    p50    p99   max         ms/viewer kB/viewer"
-    )
+    print(f"{'':<14} and viewer           %    p50    p99    max    p50    p99    max             ms      kB")
     for column in columns.values():
         if column.why:
             print(f"{column.name:<14} –  ({column.why})")

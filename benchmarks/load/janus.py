@@ -8,10 +8,13 @@ import json
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+from websockets.typing import Subprotocol
 
 ROOM = 1234
 STARTS = 5
@@ -20,6 +23,8 @@ _CONFIGURATIONS = {
     "janus.jcfg": """
 general: {{
   configs_folder = "{folder}"
+  plugins_folder = "{folder}/plugins"
+  transports_folder = "{folder}/transports"
   debug_level = 2
   event_loops = 2
   session_timeout = 0
@@ -28,9 +33,9 @@ general: {{
 nat: {{ ice_lite = true, ice_enforce_list = "{host}" }}
 media: {{ rtp_port_range = "20000-60000" }}
 """,
-    "janus.transport.pfunix.jcfg": """
-general: {{ enabled = true, json = "compact", path = "{folder}/api", type = "SOCK_SEQPACKET" }}
-admin: {{ admin_enabled = false }}
+    "janus.transport.websockets.jcfg": """
+general: {{ ws = true, ws_ip = "127.0.0.1", ws_port = {port}, json = "compact" }}
+admin: {{ admin_ws = false }}
 """,
     "janus.plugin.videoroom.jcfg": """
 room-{room}: {{
@@ -42,21 +47,27 @@ room-{room}: {{
 }
 
 
+_LIBRARY = Path("/usr/lib/x86_64-linux-gnu/janus")
+_PARTS = ("plugins/libjanus_videoroom.so", "transports/libjanus_websockets.so")
+
+
 def installed() -> bool:
     """The Debian package is there."""
-    return shutil.which("janus") is not None
+    return shutil.which("janus") is not None and _LIBRARY.is_dir()
 
 
 class Janus:
-    """One Janus: two event loops, ICE-lite, nothing but VideoRoom and a unix socket."""
+    """One Janus: two event loops, ICE-lite, nothing but VideoRoom and a WebSocket."""
 
     name = "janus"
 
     def __init__(self, host: str) -> None:
         self._host = host
         self._folder = tempfile.TemporaryDirectory(prefix="janus-")
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process: asyncio.subprocess.Process | None = None
+        self._port = _free_port()
+        self._socket: ClientConnection | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._session = self._speaker = self._feed = 0
 
@@ -68,32 +79,52 @@ class Janus:
     async def start(self) -> None:
         """Starts it and returns when it answers."""
         folder = Path(self._folder.name)
+        for name in _PARTS:  # the others warn, and some of them fall, without their configuration
+            (folder / name).parent.mkdir()
+            (folder / name).symlink_to(_LIBRARY / name)
         for name, text in _CONFIGURATIONS.items():
-            (folder / name).write_text(text.format(folder=folder, host=self._host, room=ROOM))
-        for _ in range(STARTS):
-            if await self._answers(folder):
-                break
-        else:
-            raise RuntimeError(f"Janus ended:\n{(folder / 'log').read_text()}")
-        self._socket.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
-        self._session = (await self._ask({"janus": "create"}))["data"]["id"]
-        self._speaker = await self._attach()
-
-    async def _answers(self, folder: Path) -> bool:
-        """Starts the process; False if it ended at once."""
-        with (folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                ["janus", "-C", folder / "janus.jcfg", "-F", folder], stdout=log, stderr=log, cwd=folder
+            (folder / name).write_text(
+                text.format(folder=folder, host=self._host, room=ROOM, port=self._port)
             )
-        for _ in range(400):
-            await asyncio.sleep(0.05)
-            if self._process.poll() is not None:
-                return False
-            with contextlib.suppress(OSError):
-                self._socket.connect(str(folder / "api"))
-                return True
-        raise TimeoutError(f"Janus does not answer:\n{(folder / 'log').read_text()}")
+        for _ in range(STARTS):
+            with contextlib.suppress(OSError, TimeoutError, WebSocketException):
+                await self._begin(folder)
+                return
+            await self._end()
+        raise RuntimeError(f"Janus does not start:\n{(folder / 'log').read_text()}")
+
+    async def _begin(self, folder: Path) -> None:
+        with (folder / "log").open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                "janus", "-C", folder / "janus.jcfg", "-F", folder, stdout=log, stderr=log, cwd=folder
+            )
+        async with asyncio.timeout(10):
+            while self._socket is None:
+                if self._process.returncode is not None:
+                    raise ConnectionRefusedError
+                await asyncio.sleep(0.05)
+                with contextlib.suppress(OSError):
+                    self._socket = await connect(
+                        f"ws://127.0.0.1:{self._port}", subprotocols=[Subprotocol("janus-protocol")]
+                    )
+            self._reading = asyncio.create_task(self._read(self._socket))
+            self._session = (await self._ask({"janus": "create"}))["data"]["id"]
+            self._speaker = await self._attach()
+
+    async def _end(self) -> None:
+        if self._socket is not None and self._reading is not None:
+            self._reading.cancel()
+            self._socket.transport.abort()
+            self._socket = None
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), 3)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
 
     async def publish(self, offer: str) -> str:
         """Joins as the speaker; Janus' answer."""
@@ -118,16 +149,7 @@ class Janus:
 
     async def close(self) -> None:
         """Ends the process and forgets its folder."""
-        if self._process is not None:
-            if self._socket.fileno() >= 0:
-                asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._process.terminate()
-            try:
-                await asyncio.to_thread(self._process.wait, 3)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                await asyncio.to_thread(self._process.wait)
-        self._socket.close()
+        await self._end()
         self._folder.cleanup()
 
     async def _attach(self) -> int:
@@ -144,24 +166,25 @@ class Janus:
     async def _ask(self, said: dict[str, Any]) -> dict[str, Any]:
         transaction = secrets.token_hex(6)
         future = self._waiting[transaction] = asyncio.get_running_loop().create_future()
-        self._socket.send(json.dumps(said | {"transaction": transaction}).encode())
+        assert self._socket is not None
+        await self._socket.send(json.dumps(said | {"transaction": transaction}))
         async with asyncio.timeout(30):
             reply = await future
         if reply["janus"] == "error":
             raise RuntimeError(f"Janus: {reply['error']}")
         return reply
 
-    def _readable(self) -> None:
-        try:
-            data = self._socket.recv(1 << 18)
-        except BlockingIOError:
-            return
-        if not data:  # it ended
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            return
-        reply = json.loads(data)
-        if reply["janus"] == "ack":
-            return
-        future = self._waiting.pop(reply.get("transaction", ""), None)
-        if future is not None and not future.done():
-            future.set_result(reply)
+    async def _read(self, connection: ClientConnection) -> None:
+        async for text in connection:
+            reply = json.loads(text)
+            if reply["janus"] == "ack":
+                continue
+            future = self._waiting.pop(reply.get("transaction", ""), None)
+            if future is not None and not future.done():
+                future.set_result(reply)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import struct
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 P = TypeVar("P", bound=Hashable)
 """The caller's name for a transport: any hashable object; it comes back in the outputs as it is."""
@@ -132,7 +133,56 @@ class Slot:
     two_byte: bool = True
 
 
-@dataclass(slots=True)
+ROW = struct.Struct("=BxHII")
+"""A viewer's row in a `Cast`: payload type, what is added to number and timestamp, SSRC."""
+FIXED = struct.Struct("!BBHII")
+"""A fixed RTP header (RFC 3550 §5.1)."""
+
+
+class Cast(Generic[P]):
+    """Viewers who get the same bodies, each under numbers of its own.
+
+    It never changes: when somebody joins or leaves, another one takes its place. So a sender may learn it
+    once and use what it learned for every packet.
+
+    Attributes:
+        peers: In the order in which they joined.
+        rows: A `ROW` for each of them, one behind the other.
+        prepared: What a sender keeps with it; nobody else looks at it.
+    """
+
+    __slots__ = ("peers", "prepared", "rows")
+
+    def __init__(self, rows: Sequence[tuple[P, int, int, int, int]]) -> None:
+        """Take for each viewer its peer and the values of its row, of any size."""
+        self.peers = tuple([row[0] for row in rows])
+        self.rows = b"".join(
+            [
+                ROW.pack(pt, shift & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+                for _, pt, shift, timestamp, ssrc in rows
+            ]
+        )
+        self.prepared: object | None = None
+
+
+class Head(NamedTuple):
+    """What the headers of one packet have in common.
+
+    Attributes:
+        first: The first byte.
+        marker: The M bit in its place.
+        pt: The payload type; negative: each viewer's own.
+        number: The sender's number, 16 bits.
+        timestamp: The sender's, 32 bits.
+    """
+
+    first: int
+    marker: int
+    pt: int
+    number: int
+    timestamp: int
+
+
 class Fanout(Generic[P]):
     """One source packet for many viewers: each gets ``header + body``.
 
@@ -141,11 +191,52 @@ class Fanout(Generic[P]):
 
     Attributes:
         body: Everything after the fixed header: rebuilt extensions and payload; shared, never changed.
-        headers: (peer, the 12 bytes of its fixed RTP header).
+        cast: Who gets it, None when `headers` were given as they are.
+        head: What their headers are made of, with their rows.
     """
 
-    body: bytes
-    headers: list[tuple[P, bytes]]
+    __slots__ = ("_headers", "body", "cast", "head")
+
+    def __init__(self, body: bytes, headers: list[tuple[P, bytes]]) -> None:
+        """A packet under given headers; see `cast_to` for the other kind."""
+        self.body = body
+        self.cast: Cast[P] | None = None
+        self.head: Head | None = None
+        self._headers: list[tuple[P, bytes]] | None = headers
+
+    @classmethod
+    def cast_to(cls, cast: Cast[P], head: Head, body: bytes) -> Fanout[P]:
+        """A packet for everybody in a cast."""
+        fanout = cls(body, [])
+        fanout.cast, fanout.head, fanout._headers = cast, head, None
+        return fanout
+
+    @property
+    def headers(self) -> list[tuple[P, bytes]]:
+        """(peer, the 12 bytes of its fixed RTP header), for those who do not read `cast` and `head`."""
+        if self._headers is None and self.cast is not None and self.head is not None:
+            first, marker, own, number, timestamp = self.head
+            pack = FIXED.pack
+            self._headers = [
+                (
+                    peer,
+                    pack(
+                        first,
+                        marker | (pt if own < 0 else own),
+                        number + shift & 0xFFFF,
+                        timestamp + later & 0xFFFFFFFF,
+                        ssrc,
+                    ),
+                )
+                for peer, (pt, shift, later, ssrc) in zip(
+                    self.cast.peers, ROW.iter_unpack(self.cast.rows), strict=True
+                )
+            ]
+        return self._headers or []
+
+    def __len__(self) -> int:
+        """How many get it."""
+        return len(self.headers if self.cast is None else self.cast.peers)
 
 
 @dataclass(frozen=True, slots=True)

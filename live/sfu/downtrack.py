@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic
 
 from live.sfu.cache import Packet
-from live.sfu.contract import ABS_SEND_TIME, MID, TO_VIEWERS, Codec, Fanout, P, Slot
+from live.sfu.contract import ABS_SEND_TIME, MID, TO_VIEWERS, Cast, Codec, Fanout, Head, P, Slot
 from live.sfu.numbers import SEQUENCE, TIMESTAMP, ahead
 from live.sfu.rtcp import SenderReport, write_sr
 from live.sfu.rtp import EXTENDED, HEADER, MARKER, PLAIN, write_extensions
@@ -24,14 +25,15 @@ class Rewrite(Generic[P]):
     """How a layer's packets are written for downtracks that look alike: their body is built once.
 
     Attributes:
-        downtracks: Those attached now (a dict as an ordered set).
+        downtracks: Those attached now (a dict as an ordered set); changed by `add` and `remove`.
     """
 
-    __slots__ = ("_mid", "_moves", "_send_time", "_two_byte", "downtracks", "picture", "tl0")
+    __slots__ = ("_cast", "_mid", "_moves", "_send_time", "_two_byte", "downtracks", "picture", "tl0")
 
     def __init__(self, slot: Slot, source: dict[str, int], picture: int, tl0: int) -> None:
         """Towards `slot`, from a publication with the extension ids of `source`."""
         self.downtracks: dict[Downtrack[P], None] = {}
+        self._cast: Cast[P] | None = None
         ids = slot.extensions
         self._mid = [(ids[MID], slot.mid.encode())] if MID in ids else []
         self._send_time = ids.get(ABS_SEND_TIME)
@@ -60,28 +62,31 @@ class Rewrite(Generic[P]):
         block = write_extensions(elements, two_byte=self._two_byte) if elements else b""
         return EXTENDED if block else PLAIN, block + prefix + payload
 
+    def add(self, downtrack: Downtrack[P]) -> None:
+        """Feed a downtrack from now on, by the numbers that it has now."""
+        self.downtracks[downtrack] = None
+        self._cast = None
+
+    def remove(self, downtrack: Downtrack[P]) -> None:
+        """Feed a downtrack no longer."""
+        self.downtracks.pop(downtrack, None)
+        self._cast = None
+
     def fan_out(self, packet: Packet, downtracks: dict[Downtrack[P], None], *, late: bool) -> Fanout[P]:
         """The packet for each of `downtracks`; a late one only for those that began before it."""
         first, body = self.body(packet, packet.arrived)
-        number, timestamp, marker = packet.number, packet.timestamp, packet.marker
-        pack = HEADER.pack
-        return Fanout(
-            body,
-            [
-                (
-                    d.peer,
-                    pack(
-                        first,
-                        d.pt | marker,
-                        number + d.shift & SEQUENCE,
-                        timestamp + d.timestamp_shift & TIMESTAMP,
-                        d.ssrc,
-                    ),
-                )
-                for d in downtracks
-                if not late or number >= d.start
-            ],
-        )
+        head = Head(first, packet.marker, -1, packet.number & SEQUENCE, packet.timestamp)
+        if late:
+            cast = _cast([d for d in downtracks if packet.number >= d.start])
+        elif downtracks is not self.downtracks:
+            cast = _cast(downtracks)
+        else:
+            cast = self._cast = self._cast or _cast(downtracks)
+        return Fanout.cast_to(cast, head, body)
+
+
+def _cast(downtracks: Iterable[Downtrack[P]]) -> Cast[P]:
+    return Cast([(d.peer, d.pt, d.shift, d.timestamp_shift, d.ssrc) for d in downtracks])
 
 
 class Segment(Generic[P]):

@@ -136,12 +136,12 @@ class Layer(Generic[P]):
         if rewrite is None:
             rewrite = Rewrite(slot, dict(self.publication.spec.extensions), picture, tl0)
             self._rewrites[key] = rewrite
-        rewrite.downtracks[downtrack] = None
+        rewrite.add(downtrack)
         return rewrite
 
     def part(self, downtrack: Downtrack[P], rewrite: Rewrite[P]) -> None:
         """Feed a downtrack no longer."""
-        rewrite.downtracks.pop(downtrack, None)
+        rewrite.remove(downtrack)
         if not rewrite.downtracks:
             self._rewrites = {k: r for k, r in self._rewrites.items() if r is not rewrite}
 
@@ -260,7 +260,7 @@ class Layer(Generic[P]):
         late = packet.number < self.highest
         out = [r.fan_out(packet, r.downtracks, late=late) for r in self._rewrites.values()]
         if late:
-            out = [fanout for fanout in out if fanout.headers]
+            out = [fanout for fanout in out if len(fanout)]
         if packet.keyframe:
             if self.publication.spec.kind == "video":
                 self.keyframes.arrived()

@@ -23,7 +23,7 @@ from live.media.peer import Peer
 from live.media.srtp import DATAGRAM_LIMIT, Srtp, SrtpKeys
 from live.media.udp import QUEUE_LIMIT, Port
 from live.sfu import Fanout
-from live.sfu.contract import Malformed
+from live.sfu.contract import Cast, Head, Malformed
 from live.sfu.rtp import parse_rtp
 
 PROFILES = [Policy.SRTP_PROFILE_AEAD_AES_128_GCM, Policy.SRTP_PROFILE_AES128_CM_SHA1_80]
@@ -86,13 +86,24 @@ def _header(sequence: int, ssrc: int = 1, first: int = 0x80) -> bytes:
     return struct.pack("!BBHII", first, 96, sequence & 0xFFFF, 0, ssrc)
 
 
+def _cast(viewers: list[Viewer]) -> Cast[Peer]:
+    return Cast([(viewer.peer, 96, 0, 0, n) for n, viewer in enumerate(viewers, 1)])
+
+
 def _send(
     body: FanoutBody, viewers: list[Viewer], sizes: list[int], first: int = 0
 ) -> dict[int, list[bytes]]:
+    """Every third packet goes to a cast, the others under given headers."""
     expected: dict[int, list[bytes]] = {n: [] for n in range(len(viewers))}
     fanouts = []
+    cast = _cast(viewers)
     for at, size in enumerate(sizes, first):
         payload = os.urandom(size)
+        if at % 3 == 0:
+            fanouts.append(Fanout.cast_to(cast, Head(0x80, 0, -1, at & 0xFFFF, 0), payload))
+            for n in range(len(viewers)):
+                expected[n].append(_header(at, n + 1) + payload)
+            continue
         headers = []
         for n, viewer in enumerate(viewers):
             header = _header(at, n + 1)
@@ -132,6 +143,69 @@ async def test_who_is_not_connected_is_passed_over(make) -> None:
     assert make(port).send([Fanout(b"x", [(idle, header)])]) == 0
     assert make(port).send([Fanout(b"x", [(idle, header)]), Fanout(b"y", [(idle, header)])]) == 0
     port.close()
+
+
+@pytest.mark.parametrize("make", BODIES)
+@examples(max_examples=30, deadline=None)
+@given(
+    st.tuples(st.sampled_from([0x80, 0x81]), st.sampled_from([0, 0x80]), st.sampled_from([-1, 0, 111])),
+    st.tuples(st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1)),
+    st.lists(
+        st.tuples(
+            st.integers(0, 127),
+            st.integers(-(2**40), 2**40),
+            st.integers(-(2**40), 2**40),
+            st.integers(0, 2**32 - 1),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+)
+def test_a_cast_is_sent_under_the_headers_that_it_stands_for(make, first, numbers, rows) -> None:
+    async def holds() -> None:
+        port = Port(lambda _, __: None, lambda: None)
+        port.open("127.0.0.1", 0)
+        viewers = [Viewer(PROFILES[n % 2]) for n in range(len(rows))]
+        cast = Cast([(viewer.peer, *row) for viewer, row in zip(viewers, rows, strict=True)])
+        fanout = Fanout.cast_to(cast, Head(*first, *numbers), bytes(20))
+        assert make(port).send([fanout]) == len(fanout) == len(rows)
+        for viewer, (_, header), (pt, shift, later, ssrc) in zip(viewers, fanout.headers, rows, strict=True):
+            sent = viewer.read(1)[0]
+            assert sent[:12] == header
+            second = first[1] | (pt if first[2] < 0 else first[2])
+            number, timestamp = numbers[0] + shift & 0xFFFF, numbers[1] + later & 0xFFFFFFFF
+            assert header == struct.pack("!BBHII", first[0], second, number, timestamp, ssrc)
+            viewer.socket.close()
+        port.close()
+
+    asyncio.run(holds())
+
+
+@pytest.mark.parametrize("make", BODIES)
+async def test_a_cast_s_viewers_may_connect_late_move_and_leave(make, port) -> None:
+    one, two, elsewhere = Viewer(GCM), Viewer(GCM), Viewer(GCM)
+    body, cast = make(port), _cast([one, two])
+    keys, two.peer.srtp = two.peer.srtp, None
+
+    def send(number: int) -> int:
+        return body.send([Fanout.cast_to(cast, Head(0x80, 0, -1, number, 0), b"x")])
+
+    assert send(1) == 1
+    two.peer.srtp = keys
+    assert send(2) == 2
+    assert two.read(1) == [_header(2, 2) + b"x"]
+    one.peer.paths.chosen = elsewhere.socket.getsockname()
+    assert send(3) == 2
+    moved = bytes(one.srtp.unprotect(elsewhere.socket.recv(3000)))
+    assert moved == _header(3, 1) + b"x"
+    two.peer.srtp = None
+    one.peer.paths.chosen = None
+    assert send(4) == 0
+    again = Viewer(GCM)
+    two.srtp, two.peer.srtp = again.srtp, again.peer.srtp
+    two.socket.recv(3000)  # the third packet, under the keys before
+    assert send(5) == 1
+    assert two.read(1) == [_header(5, 2) + b"x"]
 
 
 @pytest.mark.parametrize("make", BODIES)
@@ -387,13 +461,21 @@ def test_the_extension_refuses_what_it_cannot_take() -> None:
     for header, body in ((b"", b""), (bytes(12), bytes(DATAGRAM_LIMIT)), (b"\x9f" + bytes(11), b"abc")):
         with pytest.raises(ValueError, match="impossible"):
             sealer.seal(header, body)
+    short = Cast([(1, 0, 0, 0, 0)])
+    short.rows = b"short"
     for wrong in (
         [object()],
         [Fanout(b"", [None])],
         [Fanout(None, [(1, b"")])],
         [Fanout(b"", [(1, b"")])],
+        [Fanout.cast_to(Cast([(1, 0, 0, 0, 0)]), Head(0x80, 0, 0, 0, 0), b"x")],
+        [Fanout.cast_to(Cast([(1, 0, 0, 0, 0)]), Head(0x80, 0, 0, 0, 0), None)],
+        [Fanout.cast_to(Cast([]), Head(999, 0, 0, 0, 0), b"x")],
+        [Fanout.cast_to(Cast([]), (1, 2), b"x")],
+        [Fanout.cast_to(short, Head(0x80, 0, 0, 0, 0), b"x")],
+        [Fanout.cast_to(object(), Head(0x80, 0, 0, 0, 0), b"x")],
         None,
     ):
-        with pytest.raises((TypeError, AttributeError, SystemError)):
+        with pytest.raises((TypeError, AttributeError, SystemError, ValueError, OverflowError)):
             native.send(wrong, -1, -1, False, False, 0)
     assert native.send([], -1, -1, False, False, 0) == (0, 0, 0, 0, 0, [], [])

@@ -1,14 +1,18 @@
 /* Sends packets to many viewers: AES-128-GCM (RFC 7714) by libcrypto, runs of equal size by UDP segmentation
  * offload, everything by sendmmsg, all of it without Python's lock.
  *
- * Python gives fan-outs (a body, and for each viewer a peer and its 12-byte RTP header). What a call does:
+ * Python gives fan-outs: a body, and a cast of viewers with a head and rows of which their RTP headers are made
+ * here, or else for each viewer a peer and its 12-byte header. What a call does:
  *   collect   with the lock: one Job per packet and viewer, in a list per viewer; references keep all alive
  *   run       without it: viewer by viewer, seal into an arena, flush the arena by sendmmsg when it is full
  *   report    with it again: counts, and what the kernel did not take, which Python's queue keeps
  * A viewer's key, its cipher context and its streams' packet indices live in a Sealer, and are freed with it.
+ * What is looked up of a cast's viewers is kept with the cast, in a Table; that a viewer is still connected, and
+ * where it is, is looked at in every call.
  *
- * Attributes read of Python's objects: fanout.body, fanout.headers, peer.srtp, srtp.sealer, peer.paths,
- * paths.chosen. `live/media/fanout.py` is the only caller; tests/media/test_fanout.py holds both to their word.
+ * Attributes read of Python's objects: fanout.body, fanout.headers, fanout.cast, fanout.head, cast.peers, cast.rows,
+ * cast.prepared, peer.srtp, srtp.sealer, peer.paths, paths.chosen. `live/media/fanout.py` is the only caller;
+ * tests/media/test_fanout.py holds both to their word.
  */
 #define _GNU_SOURCE
 #define Py_LIMITED_API 0x030B0000
@@ -364,10 +368,10 @@ static void run(Call *call)
 
 /* — with Python's lock — */
 
-static PyObject *names[6];
-enum { BODY, HEADERS, SRTP, SEALER, PATHS, CHOSEN };
+static PyObject *names[11];
+enum { BODY, HEADERS, SRTP, SEALER, PATHS, CHOSEN, CAST, HEAD, PEERS, ROWS, PREPARED };
 
-static PyTypeObject *sealer_type;
+static PyTypeObject *sealer_type, *table_type;
 
 /* Reads the address of a tuple (host, port[, flow, scope]); another one is no UDP address. */
 static void read_name(Sealer *sealer, PyObject *address)
@@ -401,12 +405,10 @@ static void read_name(Sealer *sealer, PyObject *address)
     PyErr_Clear();
 }
 
-/* Gives 1 when the peer's address is known (`sealer->name_size` tells of which kind), 0 when not, -1 on error. */
-static int look_at_path(Sealer *sealer, PyObject *peer)
+/* Gives 1 when the address is known (`sealer->name_size` tells of which kind), 0 when not, -1 on error. */
+static int look_at_path(Sealer *sealer, PyObject *paths)
 {
-    PyObject *paths = PyObject_GetAttr(peer, names[PATHS]);
     PyObject *chosen = paths ? PyObject_GetAttr(paths, names[CHOSEN]) : NULL;
-    Py_XDECREF(paths);
     if (!chosen)
         return -1;
     int known = chosen != Py_None;
@@ -464,8 +466,12 @@ static int collect_one(Call *call, PyObject *peer, PyObject *header, PyObject *b
         return -1;
     Sealer *sealer = (Sealer *)found;
     int path = 1;
-    if (Py_TYPE(found) != sealer_type || (sealer->call != calls && (path = look_at_path(sealer, peer)) > 0
-                                          && !sealer->name_size)) {
+    if (Py_TYPE(found) == sealer_type && sealer->call != calls) {
+        PyObject *paths = PyObject_GetAttr(peer, names[PATHS]);
+        path = look_at_path(sealer, paths);
+        Py_XDECREF(paths);
+    }
+    if (Py_TYPE(found) != sealer_type || (path > 0 && !sealer->name_size)) {
         Py_DECREF(found);
         return add_foreign(call, peer, header, body);
     }
@@ -479,13 +485,188 @@ static int collect_one(Call *call, PyObject *peer, PyObject *header, PyObject *b
     return add_job(call, sealer, (uint8_t *)head, (uint8_t *)bytes, (size_t)size, clear);
 }
 
-static int collect_fanout(Call *call, PyObject *fanout)
+/* — casts — */
+
+typedef struct {
+    PyObject *srtp;  /* what `sealer` was read of; NULL: nothing is known of this viewer yet */
+    PyObject *paths;
+    Sealer *sealer;
+    uint32_t ssrc, timestamp;
+    uint16_t shift;
+    uint8_t pt;
+} Seat;
+
+typedef struct {
+    PyObject_HEAD
+    size_t size;
+    Seat *seats;
+} Table;
+
+static void leave_seat(Seat *seat)
 {
-    PyObject *body = PyObject_GetAttr(fanout, names[BODY]);
-    PyObject *headers = body ? PyObject_GetAttr(fanout, names[HEADERS]) : NULL;
-    int failed = !headers || PyList_Append(call->bodies, body);
-    Py_ssize_t count = failed ? 0 : PyList_Size(headers);
-    failed |= count < 0;
+    Py_CLEAR(seat->srtp);
+    Py_CLEAR(seat->paths);
+    Py_CLEAR(seat->sealer);
+}
+
+static void table_free(PyObject *self)
+{
+    Table *table = (Table *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    for (size_t n = 0; n < table->size; n++)
+        leave_seat(&table->seats[n]);
+    free(table->seats);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+/* A cast's rows, read once: live.sfu.contract.ROW, in the machine's byte order without gaps. */
+static Table *table_of_rows(PyObject *rows, size_t peers)
+{
+    enum { ROW = 12 };
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(rows, &bytes, &size))
+        return NULL;
+    if ((size_t)size != peers * ROW) {
+        PyErr_SetString(PyExc_ValueError, "a cast has a row for each peer");
+        return NULL;
+    }
+    Table *table = (Table *)PyType_GenericAlloc(table_type, 0); /* all zero */
+    if (!table)
+        return NULL;
+    if (!(table->seats = calloc(peers + 1, sizeof(Seat)))) {
+        Py_DECREF((PyObject *)table);
+        return (Table *)PyErr_NoMemory();
+    }
+    table->size = peers;
+    for (size_t n = 0; n < peers; n++, bytes += ROW) {
+        Seat *seat = &table->seats[n];
+        seat->pt = (uint8_t)bytes[0];
+        memcpy(&seat->shift, bytes + 2, 2);
+        memcpy(&seat->timestamp, bytes + 4, 4);
+        memcpy(&seat->ssrc, bytes + 8, 4);
+    }
+    return table;
+}
+
+/* The table that is kept with a cast, made now if there is none yet. */
+static Table *table_of(PyObject *cast, size_t peers)
+{
+    PyObject *kept = PyObject_GetAttr(cast, names[PREPARED]);
+    if (!kept || (Py_TYPE(kept) == table_type && ((Table *)kept)->size == peers))
+        return (Table *)kept;
+    Py_DECREF(kept);
+    PyObject *rows = PyObject_GetAttr(cast, names[ROWS]);
+    Table *table = rows ? table_of_rows(rows, peers) : NULL;
+    Py_XDECREF(rows);
+    if (table && PyObject_SetAttr(cast, names[PREPARED], (PyObject *)table))
+        Py_CLEAR(table);
+    return table;
+}
+
+/* Looks whether a viewer is connected as the seat knows it: 1, or 0 when it is not connected, -1 on error.
+ * Without a sealer in the seat, Python must serve the viewer. */
+static int look_at_seat(Seat *seat, PyObject *peer)
+{
+    if (seat->sealer && seat->sealer->call == calls)
+        return 1;
+    PyObject *srtp = PyObject_GetAttr(peer, names[SRTP]);
+    if (!srtp)
+        return -1;
+    if (srtp != seat->srtp || !seat->sealer) {
+        leave_seat(seat);
+        PyObject *found = srtp == Py_None ? NULL : PyObject_GetAttr(srtp, names[SEALER]);
+        if (found && Py_TYPE(found) == sealer_type) {
+            seat->sealer = (Sealer *)Py_NewRef(found);
+            seat->srtp = Py_NewRef(srtp);
+            seat->paths = PyObject_GetAttr(peer, names[PATHS]);
+        }
+        Py_XDECREF(found);
+        if (PyErr_Occurred()) {
+            Py_DECREF(srtp);
+            leave_seat(seat);
+            return -1;
+        }
+    }
+    int connected = srtp != Py_None;
+    Py_DECREF(srtp);
+    return connected && seat->sealer ? look_at_path(seat->sealer, seat->paths) : connected;
+}
+
+typedef struct {
+    unsigned char first, marker;
+    short pt; /* negative: the viewer's own */
+    unsigned short number;
+    unsigned int timestamp;
+} Head;
+
+static void write_header(uint8_t *to, const Head *head, const Seat *seat)
+{
+    uint16_t number = htons((uint16_t)(head->number + seat->shift));
+    uint32_t timestamp = htonl(head->timestamp + seat->timestamp), ssrc = htonl(seat->ssrc);
+    to[0] = head->first;
+    to[1] = (uint8_t)(head->marker | (head->pt < 0 ? seat->pt : head->pt));
+    memcpy(to + 2, &number, 2);
+    memcpy(to + 4, &timestamp, 4);
+    memcpy(to + 8, &ssrc, 4);
+}
+
+/* One packet for the whole cast. */
+static int collect_table(Call *call, Table *table, PyObject *peers, const Head *head, PyObject *body)
+{
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(body, &bytes, &size))
+        return -1;
+    size_t clear = size + HEADER <= LONGEST ? clear_bytes(&head->first, (uint8_t *)bytes, (size_t)size) : 0;
+    for (size_t n = 0; clear && n < table->size; n++) {
+        Seat *seat = &table->seats[n];
+        PyObject *peer = PyTuple_GetItem(peers, (Py_ssize_t)n); /* borrowed */
+        int connected = look_at_seat(seat, peer);
+        if (connected < 0)
+            return -1;
+        if (!connected)
+            continue;
+        uint8_t header[HEADER];
+        write_header(header, head, seat);
+        if (seat->sealer && seat->sealer->name_size) {
+            Sealer *sealer = (Sealer *)Py_NewRef((PyObject *)seat->sealer);
+            if (add_job(call, sealer, header, (uint8_t *)bytes, (size_t)size, clear))
+                return -1;
+            continue;
+        }
+        PyObject *alone = PyBytes_FromStringAndSize((char *)header, HEADER);
+        int failed = !alone || add_foreign(call, peer, alone, body);
+        Py_XDECREF(alone);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+static int collect_cast(Call *call, PyObject *cast, PyObject *fanout, PyObject *body)
+{
+    Head head;
+    PyObject *given = PyObject_GetAttr(fanout, names[HEAD]);
+    PyObject *peers = given ? PyObject_GetAttr(cast, names[PEERS]) : NULL;
+    Py_ssize_t count = peers ? PyTuple_Size(peers) : -1;
+    Table *table = NULL;
+    if (count >= 0
+        && PyArg_ParseTuple(given, "bbhHI", &head.first, &head.marker, &head.pt, &head.number, &head.timestamp))
+        table = table_of(cast, (size_t)count);
+    int failed = !table || collect_table(call, table, peers, &head, body);
+    Py_XDECREF((PyObject *)table);
+    Py_XDECREF(peers);
+    Py_XDECREF(given);
+    return failed ? -1 : 0;
+}
+
+static int collect_headers(Call *call, PyObject *fanout, PyObject *body)
+{
+    PyObject *headers = PyObject_GetAttr(fanout, names[HEADERS]);
+    Py_ssize_t count = headers ? PyList_Size(headers) : -1;
+    int failed = count < 0;
     for (Py_ssize_t n = 0; n < count && !failed; n++) {
         PyObject *pair = PyList_GetItem(headers, n); /* borrowed */
         PyObject *peer = pair ? PyTuple_GetItem(pair, 0) : NULL;
@@ -493,6 +674,17 @@ static int collect_fanout(Call *call, PyObject *fanout)
         failed = !header || collect_one(call, peer, header, body);
     }
     Py_XDECREF(headers);
+    return failed ? -1 : 0;
+}
+
+static int collect_fanout(Call *call, PyObject *fanout)
+{
+    PyObject *body = PyObject_GetAttr(fanout, names[BODY]);
+    PyObject *cast = body ? PyObject_GetAttr(fanout, names[CAST]) : NULL;
+    int failed = !cast || PyList_Append(call->bodies, body);
+    if (!failed)
+        failed = cast == Py_None ? collect_headers(call, fanout, body) : collect_cast(call, cast, fanout, body);
+    Py_XDECREF(cast);
     Py_XDECREF(body);
     return failed ? -1 : 0;
 }
@@ -646,18 +838,29 @@ static PyType_Slot sealer_slots[] = {
 
 static PyType_Spec sealer_spec = {"live.media._fanout.Sealer", sizeof(Sealer), 0, Py_TPFLAGS_DEFAULT, sealer_slots};
 
+static PyType_Slot table_slots[] = {
+    {Py_tp_dealloc, table_free},
+    {Py_tp_doc, "What is known of a cast's viewers; kept in its `prepared`."},
+    {0, NULL},
+};
+
+static PyType_Spec table_spec = {"live.media._fanout.Table", sizeof(Table), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, table_slots};
+
 static PyMethodDef methods[] = {{"send", send_fanouts, METH_VARARGS, send_says}, {0}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fanout", .m_size = -1, .m_methods = methods};
 
 PyMODINIT_FUNC PyInit__fanout(void)
 {
-    static const char *const spelt[] = {"body", "headers", "srtp", "sealer", "paths", "chosen"};
-    for (int n = 0; n < 6; n++)
+    static const char *const spelt[] = {"body", "headers", "srtp", "sealer", "paths", "chosen",
+                                        "cast", "head", "peers", "rows", "prepared"};
+    for (int n = 0; n < 11; n++)
         if (!(names[n] = PyUnicode_InternFromString(spelt[n])))
             return NULL;
     sealer_type = (PyTypeObject *)PyType_FromSpec(&sealer_spec);
-    PyObject *module = sealer_type ? PyModule_Create(&definition) : NULL;
+    table_type = (PyTypeObject *)PyType_FromSpec(&table_spec);
+    PyObject *module = sealer_type && table_type ? PyModule_Create(&definition) : NULL;
     if (module && PyModule_AddObjectRef(module, "Sealer", (PyObject *)sealer_type))
         Py_CLEAR(module);
     return module;
