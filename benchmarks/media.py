@@ -24,10 +24,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import uvloop
-from load import janus, process
-from load.hall import Hall, Round, Server
-from load.madoi import Madoi
 
+from benchmarks.load import janus, process
+from benchmarks.load.hall import Hall, Round, Server
+from benchmarks.load.madoi import Madoi
 from live.media import fanout
 from live.media.udp import advertised
 

@@ -6,11 +6,11 @@ import asyncio
 import secrets
 from array import array
 
+from benchmarks.load.publisher import STAMP, STAMPED, VIDEO_BYTES
+from benchmarks.load.transport import Identity, Transport
 from live.media.srtp import SrtpError
 from live.sfu.rtcp import ReportBlock, SenderReport, parse_rtcp, write_remb, write_rr
 from live.sfu.rtp import parse_rtp
-from load.publisher import STAMP, STAMPED, VIDEO_BYTES
-from load.transport import Identity, Transport
 
 REPORT = 1.0
 """Seconds between a viewer's receiver reports (RR with two blocks and REMB, as Chromium compounds them)."""

@@ -7,11 +7,11 @@ import statistics
 from dataclasses import dataclass
 from typing import Protocol
 
-from load import process
-from load.audience import Audience, Viewer
-from load.descriptions import answer, offer, remote
-from load.publisher import Publisher
-from load.transport import Identity
+from benchmarks.load import process
+from benchmarks.load.audience import Audience, Viewer
+from benchmarks.load.descriptions import answer, offer, remote
+from benchmarks.load.publisher import Publisher
+from benchmarks.load.transport import Identity
 
 AT_ONCE = 8
 """Viewers that join at the same time while a hall is being filled."""

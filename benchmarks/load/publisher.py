@@ -6,11 +6,11 @@ import asyncio
 import struct
 import time
 
+from benchmarks.load.descriptions import AUDIO_SSRC, EXTENSIONS, OPUS, VIDEO_SSRC, VP8
+from benchmarks.load.transport import Identity, Transport
 from live.sfu.contract import AUDIO_LEVEL, MID, TRANSPORT_CC
 from live.sfu.rtcp import KeyframeRequest, Nack, SenderReport, parse_rtcp, write_cname, write_sr
 from live.sfu.rtp import Rtp, write_rtp
-from load.descriptions import AUDIO_SSRC, EXTENSIONS, OPUS, VIDEO_SSRC, VP8
-from load.transport import Identity, Transport
 
 FRAMES, PACKETS, SOUNDS = 30, 5, 50
 """Frames and packets of sound a second, and packets of a frame."""

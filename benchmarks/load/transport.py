@@ -1,7 +1,7 @@
 """One WebRTC client, cheaply: controlling ICE towards one candidate, DTLS as client, SRTP.
 
 Everything happens in the callback of a readable socket or of a timer, without tasks. Media can be dropped by
-the kernel (`drop_media`), which then still counts it: see `load.process.drops`.
+the kernel (`drop_media`), which then still counts it: see `benchmarks.load.process.drops`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from OpenSSL import SSL
 from pylibsrtp import Policy
 
+from benchmarks.load.descriptions import Side
 from live.media.srtp import Srtp, SrtpKeys
-from load.descriptions import Side
 
 CHECK, CONSENT = 0.2, 5.0
 """Seconds between checks before and after the first answer (RFC 7675 §5.1)."""
