@@ -94,7 +94,7 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
             outsiders=outsiders,
         )
         hub.on_change(curtain.changed)
-        media.on_notice(rooms.notice)
+        media.on_notice(rooms.notice, rooms.gone)
         following = asyncio.create_task(curtain.run(), name="curtain")
         stack.push_async_callback(_stop, following)
         stack.push_async_callback(_stop, asyncio.create_task(keep_retention(desk), name="retention"))

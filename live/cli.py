@@ -75,7 +75,7 @@ def serve_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 -
         raise click.ClickException(f"the store is not available: {error}") from error
     except MediaRefused as error:
         raise click.ClickException(
-            f"the media worker does not start: {error} (port {settings.media.port})"
+            f"the media workers do not start: {error} (ports from {settings.media.port})"
         ) from error
 
 

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import httpx
+import msgspec
 import redis
 
 from live.iceurl import read_ice_url
-from live.media import fanout
+from live.media import cores, fanout
 from live.reach import Finding, Held, examine_port, examine_server, media_port
 from live.settings import Settings
 from live.stores import StoreAway, open_store
@@ -38,17 +39,21 @@ async def examine(settings: Settings, running: int | None) -> list[Finding]:
         store,
         _disk(settings),
         _fanout(settings),
+        _workers(settings),
         *await _media(settings, secret),
     ]
 
 
 async def _media(settings: Settings, secret: bytes | None) -> list[Finding]:
-    """Try the way of media: the port, the addresses told to browsers, the TURN servers."""
-    async with media_port(settings, secret) as held:
-        port = held if isinstance(held, Held) else None
-        findings = await examine_port(settings, held) if isinstance(held, Held) else [held]
-        for url in settings.turn.urls:
-            findings += await examine_server(url, settings, port, time.time())
+    """Try the way of media: each worker's port, the addresses told to browsers, the TURN servers."""
+    findings = []
+    for place, port in enumerate(settings.media.ports(cores())):
+        own = msgspec.structs.replace(settings, media=msgspec.structs.replace(settings.media, port=port))
+        async with media_port(own, secret) as held:
+            reached = held if isinstance(held, Held) else None
+            findings += await examine_port(own, held) if isinstance(held, Held) else [held]
+            for url in settings.turn.urls if place == 0 else ():
+                findings += await examine_server(url, own, reached, time.time())
     if not settings.media.addresses:
         findings.append(
             Finding("media address", True, "this machine's own; behind NAT set MADOI_MEDIA_ADDRESSES")
@@ -130,6 +135,14 @@ def _disk(settings: Settings) -> Finding:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     return Finding("disk", free > DISK_LOW, f"{free / (1 << 30):.1f} GiB free at {folder}")
+
+
+def _workers(settings: Settings) -> Finding:
+    ports = settings.media.ports(cores())
+    where = f"ports {ports[0]} to {ports[-1]}" if len(ports) > 1 else f"port {ports[0]}"
+    why = "as MADOI_MEDIA_WORKERS says" if settings.media.workers else f"for {cores()} cores"
+    says = f"{len(ports)} on {where}, {why}; a room's viewers beyond {settings.media.viewers} are spread"
+    return Finding("media workers", True, says)
 
 
 def _fanout(settings: Settings) -> Finding:

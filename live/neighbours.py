@@ -11,12 +11,13 @@ from live.gateway.socket import RoomSocket
 from live.gateway.viewing import Caller
 from live.media import (
     Answer,
-    MediaLink,
+    MediaFleet,
     MediaRefused,
     MediaSettings,
     Patch,
     StageFacts,
     StageNotice,
+    cores,
 )
 from live.protocol.frames import Card, Publication, Stage
 from live.settings import Settings
@@ -37,6 +38,7 @@ class HubRooms:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._notices: dict[str, dict[Level, Stage]] = {}
+        self._gone: list[str] = []
 
     async def room(self, session: str) -> Room:
         """Return the session's room as the log has it now."""
@@ -62,10 +64,21 @@ class HubRooms:
     def notice(self, session: str, notice: StageNotice) -> None:
         """Show viewers what the media plane tells: one variant for the audience, one behind the curtain."""
         slots = {mid: Publication(slot.person, slot.source) for mid, slot in notice.slots.items()}
-        frame = Stage(slots=slots, speaking=notice.speaking, lines=notice.lines, away=notice.away)
+        frame = Stage(
+            slots=slots, speaking=notice.speaking, lines=notice.lines, away=notice.away, gone=self._gone
+        )
         frames = self._notices.setdefault(session, {})
         frames[Level.STAGE if notice.behind else Level.ADMITTED] = frame
         self._hub.signal(session, frames)
+
+    def gone(self, workers: tuple[str, ...]) -> None:
+        """Tell every room here which media workers died: media that was there is to be set up anew."""
+        self._gone = list(workers)
+        for session in {*self._notices, *self._hub.connections()}:
+            frames = self._notices.setdefault(session, {Level.ADMITTED: Stage()})
+            for level, frame in frames.items():
+                frames[level] = msgspec.structs.replace(frame, gone=self._gone)
+            self._hub.signal(session, frames)
 
 
 def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
@@ -90,28 +103,28 @@ async def _caller(desk: Desk, session: str, bearer: Bearer) -> Caller:
 
 
 class LinkMedia:
-    """The media link in the shape that the HTTP side and the curtain want.
+    """The media workers in the shape that the HTTP side and the curtain want.
 
     Args:
-        link: the link, already started.
+        fleet: the workers, already started.
     """
 
-    def __init__(self, link: MediaLink) -> None:
-        self._link = link
+    def __init__(self, fleet: MediaFleet) -> None:
+        self._link = fleet
 
     @classmethod
     @asynccontextmanager
     async def running(cls, settings: Settings, secret: bytes) -> AsyncIterator["LinkMedia"]:
-        """Start a media worker, and end it on the way out.
+        """Start the media workers, and end them on the way out.
 
         Args:
             settings: in force.
             secret: the same after a restart, so that peers of the former life are told to come back.
 
         Raises:
-            live.media.MediaRefused: the media port is taken, or the worker does not start.
+            live.media.MediaRefused: a media port is taken, or a worker does not start.
         """
-        link = MediaLink(
+        fleet = MediaFleet(
             MediaSettings(
                 port=settings.media.port,
                 host=settings.media.host,
@@ -119,16 +132,20 @@ class LinkMedia:
                 fanout=settings.fanout,
             ),
             secret=secret,
+            workers=len(settings.media.ports(cores())),
+            limit=settings.media.viewers,
         )
-        await link.start()
+        await fleet.start()
         try:
-            yield cls(link)
+            yield cls(fleet)
         finally:
-            await link.close()
+            await fleet.close()
 
-    def on_notice(self, told: Callable[[str, StageNotice], None]) -> None:
-        """Let `told` hear what the worker tells of rooms."""
-        self._link.on_notice = told
+    def on_notice(
+        self, told: Callable[[str, StageNotice], None], gone: Callable[[tuple[str, ...]], None]
+    ) -> None:
+        """Let `told` hear what the workers tell of rooms, and `gone` which workers died."""
+        self._link.on_notice, self._link.on_gone = told, gone
 
     async def publish(self, room: str, person: str, source: str, offer_sdp: str) -> Answer:
         """Take a WHIP offer."""
@@ -176,9 +193,9 @@ class LinkMedia:
         """End everything that a person sends and receives."""
         await self._link.expel(room, person)
 
-    async def stats(self) -> dict[str, int | float | str]:
-        """Count."""
-        return await self._link.stats()
+    async def stats(self) -> list[dict[str, int | float | str]]:
+        """Count, worker by worker."""
+        return await self._link.stats_by_worker()
 
 
 @contextmanager

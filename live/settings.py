@@ -18,6 +18,10 @@ from live.iceurl import read_ice_url
 
 PREFIX = "MADOI_"
 _CONFIG = PREFIX + "CONFIG"
+_LAST_PORT = 65_535
+
+WORKERS_AT_MOST = 4
+"""Media workers unless a number is set: so many ports are open by default (`docker-compose.yml`)."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -33,12 +37,30 @@ class BadSettings(Exception):  # noqa: N818 - what it says is enough
 class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where camera, microphone and screen arrive."""
 
-    port: Annotated[Port, _says("UDP and TCP port for all media; 0 takes a free one")] = 8801
+    port: Annotated[
+        Port,
+        _says("UDP and TCP port for media; further workers take the ports after it; 0 takes free ones"),
+    ] = 8801
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=64),
+        _says("media worker processes; 0: one per core but one, at most 4, at least 1"),
+    ] = 0
+    viewers: Annotated[
+        int,
+        msgspec.Meta(ge=1),
+        _says("connections on one media worker from which on a room's further viewers go to another worker"),
+    ] = 500
     host: Annotated[str, _says("address the media port is bound to; empty means all of them")] = ""
     addresses: Annotated[
         tuple[str, ...],
         _says("addresses told to browsers; empty means this machine's own. Name the public one behind NAT"),
     ] = ()
+
+    def ports(self, cores: int) -> list[int]:
+        """Return each worker's port, on a machine with so many cores."""
+        count = self.workers or max(1, min(cores - 1, WORKERS_AT_MOST))
+        return [self.port + number if self.port else 0 for number in range(count)]
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +176,8 @@ def load(environ: Mapping[str, str], path: Path | None = None, **flags: object) 
             read_ice_url(url)
     except ValueError as error:
         raise BadSettings(f"turn.urls: {error}") from error
+    if settings.media.port + (settings.media.workers or WORKERS_AT_MOST) - 1 > _LAST_PORT:
+        raise BadSettings("settings: there are not enough ports from media.port on for media.workers")
     return settings
 
 

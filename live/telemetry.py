@@ -86,8 +86,8 @@ class Numbers:
         )  # fmt: skip
         self.gauges: dict[str, Gauge] = {}
 
-    def show(self, name: str, says: str, value: float) -> None:
-        """Set a gauge, made at its first value."""
+    def show(self, name: str, says: str, value: float, **labels: str) -> None:
+        """Set a gauge, made at its first value; a name always comes with the same labels."""
         if name not in self.gauges:
-            self.gauges[name] = Gauge(f"madoi_{name}", says, registry=self.registry)
-        self.gauges[name].set(value)
+            self.gauges[name] = Gauge(f"madoi_{name}", says, list(labels), registry=self.registry)
+        (self.gauges[name].labels(**labels) if labels else self.gauges[name]).set(value)

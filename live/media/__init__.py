@@ -9,10 +9,12 @@ from live.media.control import (
     StageFacts,
     StageNotice,
 )
+from live.media.fleet import MediaFleet, cores
 from live.media.link import MediaLink
 
 __all__ = [
     "Answer",
+    "MediaFleet",
     "MediaLink",
     "MediaRefused",
     "MediaSettings",
@@ -20,4 +22,5 @@ __all__ = [
     "SlotFacts",
     "StageFacts",
     "StageNotice",
+    "cores",
 ]

@@ -48,6 +48,7 @@ class MediaSettings(msgspec.Struct, frozen=True):
         request_seconds: how long the link waits for the worker's answer.
         fanout: the body that sends to viewers: `native`, `python`, or `auto` for the native one where it is
             built.
+        silence_seconds: a worker that answers nothing for so long is killed and replaced.
     """
 
     port: int = 8443
@@ -59,6 +60,7 @@ class MediaSettings(msgspec.Struct, frozen=True):
     consent_seconds: float = 30.0
     request_seconds: float = 10.0
     fanout: Literal["auto", "native", "python"] = "auto"
+    silence_seconds: float = 3.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -128,11 +130,19 @@ class StageNotice(msgspec.Struct, frozen=True):
 
 
 class Configure(msgspec.Struct, frozen=True, tag="configure"):
-    """The first message to a worker; it binds its port and answers `Ready`. `secret` keys ICE passwords."""
+    """The first message to a worker; it binds its port and answers `Ready`.
+
+    Attributes:
+        secret: keys ICE passwords.
+        life: this process's own name; every resource's name begins with it and a dot.
+        relay: path of the unix socket on which siblings' relays arrive; empty for none.
+    """
 
     ref: int
     settings: MediaSettings
     secret: bytes
+    life: str = ""
+    relay: str = ""
 
 
 class Publish(msgspec.Struct, frozen=True, tag="publish"):
@@ -193,11 +203,26 @@ class Delete(msgspec.Struct, frozen=True, tag="delete"):
 
 
 class Stage(msgspec.Struct, frozen=True, tag="stage"):
-    """The stage's facts, whole."""
+    """The stage's facts, whole.
+
+    Attributes:
+        home: this worker is the room's home: publishers come here, and it alone tells notices.
+        revision: rises with every change of a room's facts; older facts than those known are ignored.
+    """
 
     ref: int
     room: str
     facts: StageFacts
+    home: bool = True
+    revision: int = 0
+
+
+class Relay(msgspec.Struct, frozen=True, tag="relay"):
+    """The paths of all siblings that have viewers of a room; its home relays to these and to no others."""
+
+    ref: int
+    room: str
+    siblings: list[str]
 
 
 class Expel(msgspec.Struct, frozen=True, tag="expel"):
@@ -210,6 +235,12 @@ class Expel(msgspec.Struct, frozen=True, tag="expel"):
 
 class Count(msgspec.Struct, frozen=True, tag="count"):
     """Ask for the worker's numbers."""
+
+    ref: int
+
+
+class Poll(msgspec.Struct, frozen=True, tag="poll"):
+    """Ask for peers by room, and for a sign of life."""
 
     ref: int
 
@@ -248,6 +279,13 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
     numbers: dict[str, int | float | str]
 
 
+class Polled(msgspec.Struct, frozen=True, tag="polled"):
+    """Peers by room."""
+
+    ref: int
+    rooms: dict[str, int]
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The reply that raises `MediaRefused` at the caller."""
 
@@ -263,14 +301,16 @@ class Noticed(msgspec.Struct, frozen=True, tag="noticed"):
     notice: StageNotice
 
 
-Request = Configure | Publish | Watch | Complete | Trickle | Choose | Delete | Stage | Expel | Count
-Reply = Ready | Answered | Patched | Done | Counted | Failed
+Request = (
+    Configure | Publish | Watch | Complete | Trickle | Choose | Delete | Stage | Relay | Expel | Count | Poll
+)
+Reply = Ready | Answered | Patched | Done | Counted | Polled | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply | Noticed)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def frame(message: Request | Reply | Noticed) -> bytes:
+def frame(message: msgspec.Struct) -> bytes:
     """One message with its length before it."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body

@@ -5,7 +5,8 @@ import contextlib
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -29,8 +30,11 @@ from live.media.control import (
     Noticed,
     Patch,
     Patched,
+    Poll,
+    Polled,
     Publish,
     Ready,
+    Relay,
     Reply,
     Request,
     Stage,
@@ -52,6 +56,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 #: A worker that lived so long, seconds, was healthy: the wait starts anew.
 _HEALTHY = 30.0
 
+#: A worker is polled so often, seconds, and is given up after so many silent polls in a row.
+_POLL, _SILENT_POLLS = 1.0, 3
+
 #: Bytes that may wait for a worker that does not read; further requests are refused.
 _UNREAD_LIMIT = 8 * 1024 * 1024
 
@@ -72,10 +79,15 @@ class MediaLink:
         secret: keys ICE passwords. A server that starts with the secret it had before can tell the peers of
         its
             former life at once that they must come back; without, they notice by silence, in about 10 s.
+        folder: where the worker's socket for relays is made; None for a worker without siblings.
 
     Attributes:
         on_notice: called with the room and its notice, on the link's event loop.
+        on_lost: called as soon as the worker is known to be dead; it may call `forget`.
+        on_ready: called when a successor listens.
+        on_poll: called when the worker is asked for peers by room, then `on_polled` with its answer.
         port: the UDP port, once started.
+        life: the present worker's own name, with which the names of its resources begin.
         restarts: how often a worker had to be replaced.
     """
 
@@ -84,13 +96,20 @@ class MediaLink:
         settings: MediaSettings | None = None,
         on_notice: Callable[[str, StageNotice], None] | None = None,
         secret: bytes | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._secret = secret or secrets.token_bytes(32)
         self.settings = settings or MediaSettings()
         self.on_notice = on_notice
+        self.on_lost: Callable[[], None] = _ignore
+        self.on_ready: Callable[[], None] = _ignore
+        self.on_poll: Callable[[], None] = _ignore
+        self.on_polled: Callable[[dict[str, int]], None] = _ignore_poll
         self.port = 0
+        self.life = ""
         self.restarts = 0
-        self._stages: dict[str, StageFacts] = {}
+        self._folder = folder
+        self._stages: dict[str, tuple[StageFacts, bool, int]] = {}
         self._told: set[str] = set()
         self._pending: dict[int, asyncio.Future[Reply]] = {}
         self._ref = 0
@@ -169,16 +188,30 @@ class MediaLink:
 
     async def expel(self, room: str, person: str) -> None:
         """Ends everything a person has in a room; a dead worker has done so already."""
-        with contextlib.suppress(_Unavailable):
+        with contextlib.suppress(Unavailable):
             await self._ask(Expel(self._next(), room, person), Done)
 
-    async def stage(self, room: str, facts: StageFacts) -> None:
+    async def stage(self, room: str, facts: StageFacts, *, home: bool = True, revision: int = 0) -> None:
         """Tells a room's stage; it is remembered and told to every later worker, unless it is empty."""
-        self._stages[room] = facts
+        self._stages[room] = (facts, home, revision)
         if facts == StageFacts():
             del self._stages[room]
-        with contextlib.suppress(_Unavailable):
-            await self._ask(Stage(self._next(), room, facts), Done)
+        with contextlib.suppress(Unavailable):
+            await self._ask(Stage(self._next(), room, facts, home, revision), Done)
+
+    def forget(self) -> None:
+        """Later workers are not told the stages known so far: others have taken the rooms over."""
+        self._stages.clear()
+
+    async def relay(self, room: str, siblings: Sequence[str]) -> None:
+        """Lets the worker, home of a room, relay it to the siblings with these paths and to no others."""
+        with contextlib.suppress(Unavailable):
+            await self._ask(Relay(self._next(), room, list(siblings)), Done)
+
+    @property
+    def relay_path(self) -> str:
+        """Where the present worker takes relays; empty without siblings."""
+        return str(self._folder / self.life) if self._folder is not None else ""
 
     async def stats(self) -> dict[str, int | float | str]:
         """The worker's numbers and the link's `restarts`; without a worker only the latter."""
@@ -196,7 +229,7 @@ class MediaLink:
     async def _ask(self, request: Request, expected: type[R]) -> R:
         writer = self._writer
         if writer is None or writer.transport.get_write_buffer_size() > _UNREAD_LIMIT:
-            raise _Unavailable
+            raise Unavailable
         future = self._pending[request.ref] = asyncio.get_running_loop().create_future()
         try:
             writer.write(frame(request))
@@ -222,12 +255,15 @@ class MediaLink:
             )
         reader, self._writer = await asyncio.open_unix_connection(sock=here)
         self._reading = asyncio.create_task(self._read(reader))
+        self.life = secrets.token_hex(4)
         settings = msgspec.structs.replace(self.settings, port=self.port or self.settings.port)
-        self.port = (await self._ask(Configure(self._next(), settings, self._secret), Ready)).port
-        for room, facts in self._stages.items():
-            await self._ask(Stage(self._next(), room, facts), Done)
+        configure = Configure(self._next(), settings, self._secret, self.life, self.relay_path)
+        self.port = (await self._ask(configure, Ready)).port
+        for room, (facts, home, revision) in list(self._stages.items()):
+            await self._ask(Stage(self._next(), room, facts, home, revision), Done)
         self._ready.set()
-        _log.info("media_worker_ready", port=self.port, pid=self.pid)
+        _log.info("media_worker_ready", port=self.port, pid=self.pid, life=self.life)
+        self.on_ready()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         unframer = Unframer()
@@ -243,7 +279,7 @@ class MediaLink:
             self._writer = None
         for future in self._pending.values():
             if not future.done():
-                future.set_exception(_Unavailable())
+                future.set_exception(Unavailable())
 
     def _take(self, message: Reply | Noticed) -> None:
         if isinstance(message, Noticed):
@@ -260,7 +296,10 @@ class MediaLink:
         while True:
             born = loop.time()
             if self._reading is not None:
+                polling = asyncio.create_task(self._poll())
                 await asyncio.wait({self._reading})
+                polling.cancel()
+            self.on_lost()
             await self._reap()
             self._empty_stages()
             if loop.time() - born > _HEALTHY:
@@ -275,6 +314,30 @@ class MediaLink:
                 except (MediaRefused, OSError) as error:
                     _log.warning("media_worker_failed", error=str(error))
                     await self._reap()
+
+    async def _poll(self) -> None:
+        """Counts the worker's peers, and kills it when it answers nothing for `silence_seconds`.
+
+        Only polls that we had the time to wait for count: when this process itself was held up, the answer
+        is read before the timeout is.
+        """
+        silent, patience = 0, self.settings.silence_seconds / _SILENT_POLLS
+        while silent < _SILENT_POLLS:
+            await asyncio.sleep(0 if silent else _POLL)
+            self.on_poll()
+            try:
+                async with asyncio.timeout(patience):
+                    polled = await self._ask(Poll(self._next()), Polled)
+            except TimeoutError:
+                silent += 1
+            except MediaRefused:
+                return
+            else:
+                silent = 0
+                self.on_polled(polled.rooms)
+        _log.warning("media_worker_silent", port=self.port, pid=self.pid, life=self.life)
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     def _empty_stages(self) -> None:
         """Nobody is seen any more where somebody was."""
@@ -308,9 +371,19 @@ class MediaLink:
                 await process.wait()
 
 
-class _Unavailable(MediaRefused):
+class Unavailable(MediaRefused):
+    """There is no worker, or it has just died."""
+
     def __init__(self) -> None:
         super().__init__("media_unavailable", 503)
+
+
+def _ignore() -> None:
+    return None
+
+
+def _ignore_poll(_: dict[str, int]) -> None:
+    return None
 
 
 def _fits(text: str) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import secrets
+import socket
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
@@ -29,6 +32,7 @@ from live.media.negotiation import (
     write_watch_answer,
 )
 from live.media.peer import Peer
+from live.media.relaying import Inlet
 from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
@@ -53,13 +57,15 @@ class Plane:
         settings: see `MediaSettings`.
         notify: told each room's notices.
         secret: keys our ICE passwords; the same after a restart, so that former peers can be told.
+        life: begins every resource's name, so that its worker can be found by it.
 
     Raises:
         MediaRefused: `fanout_not_built`: the settings insist on a body that is not there.
     """
 
-    def __init__(self, settings: MediaSettings, notify: Notify, secret: bytes) -> None:
+    def __init__(self, settings: MediaSettings, notify: Notify, secret: bytes, life: str = "") -> None:
         self._passwords = Passwords(secret)
+        self._life = life
         self._settings = settings
         self._notify = notify
         self._certificate = Certificate()
@@ -70,7 +76,9 @@ class Plane:
         self._dirty: set[MediaRoom] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._tick: asyncio.TimerHandle | None = None
-        self._strange = 0
+        self._relays: asyncio.Task[None] | None = None
+        self._inlets: set[asyncio.Task[None]] = set()
+        self._strange = self._forwarded = self._relayed = 0
         self._port = Port(self._receive, self._pause)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
@@ -83,6 +91,29 @@ class Plane:
         self._candidates = candidates(addresses, self._port.number, tcp=self._port.takes_tcp)
         self._tick = asyncio.get_running_loop().call_later(_TICK, self._look)
         return self._port.number
+
+    def listen(self, path: str) -> None:
+        """Takes relays of rooms' homes on a unix socket; raises `OSError` when it cannot be made."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        Path(path).chmod(0o600)
+
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                self._inlets.add(task)
+                task.add_done_callback(self._inlets.discard)
+            await Inlet(self._sibling, writer).run(reader)
+
+        async def serve() -> None:
+            async with await asyncio.start_unix_server(take, sock=listener) as server:
+                await server.serve_forever()
+
+        self._relays = asyncio.get_running_loop().create_task(serve())
+
+    def _sibling(self, name: str) -> MediaRoom | None:
+        room = self._rooms.get(name)
+        return room if room is not None and not room.home else None
 
     # — requests —
 
@@ -178,11 +209,19 @@ class Plane:
         self._end(self._find(room, resource), on_purpose=True)
         self._pause()
 
-    def stage(self, room: str, facts: StageFacts) -> None:
-        """Takes a room's stage, whole."""
+    def stage(self, room: str, facts: StageFacts, *, home: bool = True, revision: int = 0) -> None:
+        """Takes a room's stage, whole; see `control.Stage`."""
         hall = self._room(room)
-        for peer in hall.set_stage(facts):
+        hall.set_home(home)
+        for peer in hall.set_stage(facts, revision):
             self._end(peer, on_purpose=True)
+        self._dirty.add(hall)
+        self._pause()
+
+    def relay(self, room: str, siblings: Iterable[str]) -> None:
+        """Relays a room to these siblings and to no others."""
+        hall = self._room(room)
+        hall.set_siblings(siblings)
         self._dirty.add(hall)
         self._pause()
 
@@ -194,6 +233,10 @@ class Plane:
                 self._end(peer, on_purpose=True)
         self._pause()
 
+    def peers_by_room(self) -> dict[str, int]:
+        """How many peers each room has here, those still connecting included."""
+        return {name: len(hall.peers) for name, hall in self._rooms.items() if hall.peers}
+
     def numbers(self) -> dict[str, int | float | str]:
         """Counters since the start and gauges of now."""
         totals: dict[str, int | float | str] = {
@@ -204,7 +247,10 @@ class Plane:
             "peers": len(self._peers),
             "publishers": sum(p.publishes for p in self._peers.values()),
             "connected": sum(p.srtp is not None for p in self._peers.values()),
-            "forwarded": sum(room.forwarded for room in self._rooms.values()),
+            "forwarded": self._forwarded + sum(room.forwarded for room in self._rooms.values()),
+            "relayed": self._relayed + sum(room.relayed for room in self._rooms.values()),
+            "relay_dropped": sum(o.dropped for r in self._rooms.values() for o in r.outlets.values()),
+            "relays": sum(len(room.outlets) for room in self._rooms.values()),
             "strange": self._strange,
             "tcp_connections": len(self._port.streams.connections),
             **{f"datagrams_{name}": value for name, value in self._port.counts.items()},
@@ -230,7 +276,7 @@ class Plane:
         if len(self._peers) >= self._settings.peers:
             raise MediaRefused("media_full", 503)
         self._make_room(hall, person)
-        resource = secrets.token_urlsafe(12)
+        resource = f"{self._life}.{secrets.token_urlsafe(12)}"
         peer = Peer(
             resource,
             room,
@@ -356,11 +402,18 @@ class Plane:
                 self._end(peer, on_purpose=False)
         self._pause()
         for name in [name for name, room in self._rooms.items() if room.idle]:
-            self._rooms.pop(name).close()
+            room = self._rooms.pop(name)
+            self._forwarded += room.forwarded
+            self._relayed += room.relayed
+            room.close()
         self._tick = asyncio.get_running_loop().call_later(_TICK, self._look)
 
     async def close(self) -> None:
         """Says goodbye to everybody and frees the port."""
+        if self._relays is not None:
+            self._relays.cancel()
+        for inlet in self._inlets:
+            inlet.cancel()
         if self._tick is not None:
             self._tick.cancel()
         for peer in list(self._peers.values()):

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from live.media.control import SlotFacts, StageFacts, StageNotice
 from live.media.fanout import FanoutBody
 from live.media.peer import Peer
-from live.sfu import Router, Source
+from live.media.relaying import Carried, Facts, Forth, Inlet, Left, Outlet, Published, Stand, framed, seats
+from live.sfu import Fanout, Relayed, Router, Source
 from live.sfu import StageNotice as Seen
 
 _SOURCES: tuple[Source, ...] = ("camera", "microphone", "screen")
@@ -16,19 +18,29 @@ Notify = Callable[[str, StageNotice], None]
 
 
 class MediaRoom:
-    """Joins a router to its peers: mutate, then `flush`.
+    """Joins a router to its peers, and to its siblings in other workers: mutate, then `flush`.
 
     Attributes:
         peers: by resource.
+        home: publishers come to this worker, and it tells notices; else it is a sibling, and its publishers
+            are stand-ins for the home's.
+        inlet: what a sibling is fed by, while it is.
+        outlets: by path, the siblings that a home feeds.
         forwarded: RTP packets sent to viewers since the start.
+        relayed: packets handed to siblings since the start, each counted once.
     """
 
     def __init__(self, name: str, fanout: FanoutBody, notify: Notify) -> None:
         self.name = name
-        self.router: Router[Peer] = Router()
+        self.router: Router[Peer | Stand] = Router()
         self.peers: dict[str, Peer] = {}
         self.facts: StageFacts | None = None
-        self.forwarded = 0
+        self.home = True
+        self.inlet: Inlet | None = None
+        self.outlets: dict[str, Outlet] = {}
+        self.forwarded = self.relayed = 0
+        self._revision = 0
+        self._seen: Seen | None = None
         self._fanout = fanout
         self._notify = notify
         self._timer: asyncio.TimerHandle | None = None
@@ -40,22 +52,81 @@ class MediaRoom:
         """Nobody is connected and nobody is expected: forgetting the room changes nothing."""
         return not self.peers and (self.facts is None or self.facts == StageFacts())
 
-    def set_stage(self, facts: StageFacts) -> list[Peer]:
+    def set_home(self, home: bool) -> None:
+        """Makes this worker the room's home, or its sibling; a new home tells what it sees at once."""
+        if home is self.home:
+            return
+        self.home = home
+        self._told.clear()
+        if not home:
+            self.set_siblings([])
+            return
+        if self.inlet is not None:
+            self.inlet.close()
+        self.router.take_seats(None, time.monotonic())
+        if self._seen is not None:
+            self._tell(self._seen)
+
+    def set_siblings(self, paths: Iterable[str]) -> None:
+        """Relays to exactly these siblings from now on."""
+        wanted = set(paths) if self.home else set()
+        for path in self.outlets.keys() - wanted:
+            self.outlets.pop(path).close()
+        self.router.relay(bool(wanted))
+        for path in wanted - self.outlets.keys():
+            self.outlets[path] = Outlet(path, self.name, self._present, self._wanted)
+
+    def _present(self) -> list[Forth]:
+        publishers = [p for p in self.peers.values() if p.publishes and p.srtp is not None]
+        return [
+            Facts(self.facts or StageFacts(), self._revision),
+            *(Published(p.resource, list(p.publications)) for p in publishers),
+            seats(self.router.seats()),
+        ]
+
+    def _wanted(self, publisher: str, packet: bytes) -> None:
+        peer = self.peers.get(publisher)
+        if peer is not None:
+            self.router.receive_from_sibling(peer, packet, time.monotonic())
+            self.flush()
+
+    def _say(self, said: Forth) -> None:
+        if self.outlets:
+            message = framed(said)
+            for outlet in self.outlets.values():
+                outlet.say(message)
+
+    def _carry(self, relayed: list[Relayed[Peer | Stand]]) -> None:
+        """Every packet once to every sibling, all of them by one write."""
+        packets = [
+            framed(Carried(r.peer.resource, r.packet, r.rtcp)) for r in relayed if isinstance(r.peer, Peer)
+        ]
+        message = b"".join(packets)
+        for outlet in self.outlets.values():
+            outlet.say(message, len(packets))
+        self.relayed += len(packets)
+
+    def set_stage(self, facts: StageFacts, revision: int = 0) -> list[Peer]:
         """Takes the stage's facts; gives the peers of persons who have just lost their place.
 
         A publication ends with the place, and so does a view behind the curtain: the person may watch again
-        as what they are now.
+        as what they are now. Facts come from the server and, in order with the packets, from the room's home:
+        the newest hold, so that no packet is shown by older facts than those that let it through.
         """
         before = _placed(self.facts)
-        self.facts = facts
-        self.router.set_stage(
+        hold = self.router.set_stage(
             open=facts.open,
             on_stage=facts.on_stage,
             backstage=facts.backstage,
             muted={person: _sources(names) for person, names in facts.muted.items()},
             veiled=facts.veiled,
             now=time.monotonic(),
+            revision=revision,
         )
+        if not hold:
+            return []
+        self.facts, self._revision = facts, revision
+        self._say(Facts(facts, revision))
         lost = before - _placed(facts)
         return [p for p in self.peers.values() if p.person in lost and (p.publishes or p.behind)]
 
@@ -80,6 +151,7 @@ class MediaRoom:
             self.router.leave(other, now)
         for publication in peer.publications:
             self.router.publish(peer, publication, now)
+        self._say(Published(peer.resource, list(peer.publications)))
         return older
 
     def choose(self, peer: Peer) -> None:
@@ -94,16 +166,23 @@ class MediaRoom:
                 self.router.unpublish(publication.id, now)
         self.router.leave(peer, now)
         self.peers.pop(peer.resource, None)
+        if peer.publishes:
+            self._say(Left(peer.resource))
 
     def flush(self) -> None:
         """Sends what the router has to say, tells the notice, and sets the timer anew."""
         outputs = self.router.drain()
-        if outputs.fanouts:
-            self.forwarded += self._fanout.send(outputs.fanouts)
+        if outputs.fanouts:  # only peers watch
+            self.forwarded += self._fanout.send(cast("list[Fanout[Peer]]", outputs.fanouts))
         for peer, packet in outputs.rtcp:
             peer.send_rtcp(packet)
         if outputs.notice is not None:
-            self._tell(outputs.notice)
+            self._seen = outputs.notice
+            self._say(seats(self.router.seats()))
+            if self.home:
+                self._tell(outputs.notice)
+        if outputs.relayed:
+            self._carry(outputs.relayed)
         self._arm()
 
     def _arm(self) -> None:
@@ -140,7 +219,11 @@ class MediaRoom:
                 self._notify(self.name, notice)
 
     def close(self) -> None:
-        """Ends the timer."""
+        """Ends the timer and the relays."""
+        for outlet in self.outlets.values():
+            outlet.close()
+        if self.inlet is not None:
+            self.inlet.close()
         if self._timer is not None:
             self._timer.cancel()
 

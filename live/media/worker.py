@@ -27,8 +27,11 @@ from live.media.control import (
     MediaRefused,
     Noticed,
     Patched,
+    Poll,
+    Polled,
     Publish,
     Ready,
+    Relay,
     Reply,
     Request,
     Stage,
@@ -95,9 +98,11 @@ class Worker:
     def _configure(self, request: Configure) -> Reply:
         if self._plane is not None:
             raise MediaRefused("configured", 409)
-        plane = Plane(request.settings, self._notice, request.secret)
+        plane = Plane(request.settings, self._notice, request.secret, request.life)
         try:
             port = plane.open()
+            if request.relay:
+                plane.listen(request.relay)
         except OSError as error:
             print(f"media worker: UDP port {request.settings.port}: {error}", file=sys.stderr)  # noqa: T201  # its parent's log
             raise MediaRefused("port_taken", 503) from error
@@ -105,7 +110,7 @@ class Worker:
         return Ready(request.ref, port)
 
 
-def _ask(plane: Plane, request: Request) -> Reply:
+def _ask(plane: Plane, request: Request) -> Reply:  # noqa: C901  # a table, one line for each request
     match request:
         case Publish(ref, room, person, source, sdp):
             return Answered(ref, plane.publish(room, person, source, sdp))
@@ -119,12 +124,16 @@ def _ask(plane: Plane, request: Request) -> Reply:
             plane.choose(room, resource, tier)
         case Delete(ref, room, resource):
             plane.delete(room, resource)
-        case Stage(ref, room, facts):
-            plane.stage(room, facts)
+        case Stage(ref, room, facts, home, revision):
+            plane.stage(room, facts, home=home, revision=revision)
+        case Relay(ref, room, siblings):
+            plane.relay(room, siblings)
         case Expel(ref, room, person):
             plane.expel(room, person)
         case Count(ref):
             return Counted(ref, plane.numbers())
+        case Poll(ref):
+            return Polled(ref, plane.peers_by_room())
     return Done(request.ref)
 
 

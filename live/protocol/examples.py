@@ -58,6 +58,7 @@ SERVER_EXAMPLES: Final[tuple[Server, ...]] = (
         speaking="p-abe",
         lines={"p-abe": 3},
         away=["p-ito"],
+        gone=["5c0e91aa"],
     ),
     Pong(at=1200, now=AT),
 )

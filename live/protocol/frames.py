@@ -278,12 +278,15 @@ class Stage(Server, frozen=True):
         speaking: The active speaker.
         lines: Quality of each person's line, 0 (lost) to 3 (good).
         away: People on stage whose line is lost and whose seat is kept.
+        gone: Media workers that have died, newest last. Up to its first dot a WHIP or WHEP resource is named
+            after its worker; whoever has one of these publishes or watches anew at once.
     """
 
     slots: dict[str, Publication] = {}
     speaking: str | None = None
     lines: dict[str, int] = {}
     away: list[str] = []
+    gone: list[str] = []
 
 
 class Pong(Server, frozen=True):

@@ -21,6 +21,11 @@ over a reload, until they leave the stage. Nobody receives their own publication
 
 **The curtain.** ``open`` and on stage: to everyone. Backstage, or not open: only to ``behind`` viewers. Muted
 or veiled: to nobody. Neither on stage nor backstage: to nobody.
+
+**Siblings.** A room too large for one router has a home and siblings. The home's owner calls ``relay(True)``,
+carries ``Outputs.relayed`` to each sibling, where the publishers are published under stand-ins, and brings
+the stand-ins' RTCP back by ``receive_from_sibling``. The home's facts go the same way, in order with the
+packets, and so do its seats (``take_seats``): who sits where is decided at home only.
 """
 
 from live.sfu.contract import (
@@ -35,6 +40,7 @@ from live.sfu.contract import (
     Malformed,
     Outputs,
     PublicationSpec,
+    Relayed,
     Seat,
     Slot,
     Source,
@@ -55,6 +61,7 @@ __all__ = [
     "Malformed",
     "Outputs",
     "PublicationSpec",
+    "Relayed",
     "Router",
     "Seat",
     "Slot",

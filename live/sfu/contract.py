@@ -267,13 +267,24 @@ class StageNotice:
     away: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Relayed(Generic[P]):
+    """One unprotected packet of a publisher, for every sibling; RTCP holds only its sender reports."""
+
+    peer: P
+    packet: bytes
+    rtcp: bool
+
+
 @dataclass(slots=True)
 class Outputs(Generic[P]):
     """What to do after a mutation, in this order: send ``fanouts``, send ``rtcp``, publish ``notice``.
 
     ``rtcp``: (peer, compound or reduced-size RTCP), unprotected. ``notice``: None when nothing changed.
+    ``relayed``: for sibling routers, after the notice; empty unless `Router.relay` asked for it.
     """
 
     fanouts: list[Fanout[P]]
     rtcp: list[tuple[P, bytes]]
     notice: StageNotice | None
+    relayed: list[Relayed[P]] = field(default_factory=list)

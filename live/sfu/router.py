@@ -23,6 +23,7 @@ from live.sfu.downtrack import Downtrack
 from live.sfu.numbers import SEQUENCE
 from live.sfu.publication import ACTIVE, Audience, Layer, Publication, Publisher
 from live.sfu.quality import AWAY, GOOD, LOST, Lines, grade
+from live.sfu.relay import Tap
 from live.sfu.rtcp import (
     Feedback,
     KeyframeRequest,
@@ -37,6 +38,7 @@ from live.sfu.rtcp import (
     write_rr,
 )
 from live.sfu.rtp import Rtp, parse_rtp
+from live.sfu.seating import Claim
 from live.sfu.serving import Serving
 from live.sfu.speakers import UNKNOWN
 from live.sfu.stage import Facts, Stage
@@ -69,6 +71,8 @@ class Router(Generic[P]):
         self._cname = cname
         self._stage: Stage[P] = Stage(video_seats, audio_seats)
         self._serving: Serving[P] = Serving(self._stage)
+        self._tap: Tap[P] = Tap()
+        self._revision = 0
         self._publishers: dict[P, Publisher[P]] = {}
         self._publications: dict[str, Publication[P]] = {}
         self._viewers: dict[P, Viewer[P]] = {}
@@ -156,6 +160,7 @@ class Router(Generic[P]):
             self._reports.remove(viewer)
             self._hasty.discard(peer)
         publisher = self._publishers.pop(peer, None)
+        self._tap.forget(peer)
         if publisher is not None:
             for publication in list(publisher.publications.values()):
                 publisher.remove(publication)
@@ -173,10 +178,54 @@ class Router(Generic[P]):
         muted: Mapping[str, Iterable[Source]],
         veiled: bool,
         now: float,
-    ) -> None:
-        """Take the whole truth about the stage; what must not leave stops with this call."""
+        revision: int = 0,
+    ) -> bool:
+        """Take the whole truth about the stage; what must not leave stops with this call.
+
+        Facts of an older revision than those known are ignored: they took a longer way. Tells whether these
+        hold now.
+        """
+        if revision < self._revision:
+            return False
+        self._revision = revision
         silenced = {person: frozenset(sources) for person, sources in muted.items()}
         self._stage.facts = Facts(open, frozenset(on_stage), frozenset(backstage), silenced, veiled)
+        self._settle(now)
+        return True
+
+    def relay(self, on: bool) -> None:
+        """Copy what everyone may see into ``Outputs.relayed`` from now on, or no longer."""
+        self._tap.on = on
+        if not on:
+            self._tap.forget()
+
+    def receive_from_sibling(self, peer: P, data: bytes, now: float) -> None:
+        """Take what a sibling asks of a publisher: keyframes, and packets that it lost on the way."""
+        publisher = self._publishers.get(peer)
+        if publisher is None:
+            return
+        try:
+            values = parse_rtcp(data)
+        except Malformed:
+            self._counts["malformed"] += 1
+            return
+        for value in values:
+            if isinstance(value, KeyframeRequest) and value.media in publisher.streams:
+                layer = publisher.streams[value.media][0]
+                if layer.publication.audience is Audience.EVERYONE:
+                    layer.keyframes.want(now, newcomer=True)
+            elif isinstance(value, Nack):
+                for sequence in value.sequences:
+                    self._counts["relayed_again"] += self._tap.again(peer, value.media, sequence)
+        self._ask_keyframes(now)
+
+    def seats(self) -> dict[str, Claim]:
+        """Who sits where: what siblings take by `take_seats`."""
+        return self._stage.seats()
+
+    def take_seats(self, holders: Mapping[str, Claim] | None, now: float) -> None:
+        """Let everybody sit as the room's home says; None: this router decides from now on."""
+        self._stage.take_seats(holders)
         self._settle(now)
 
     def receive_rtp(self, peer: P, data: bytes, now: float) -> None:
@@ -198,6 +247,8 @@ class Router(Generic[P]):
                 self._repair(layer, rtp, now)
             else:
                 self._fanouts += layer.receive(rtp, now)
+            if self._tap.on and layer.publication.audience is Audience.EVERYONE:
+                self._tap.take(peer, rtp.ssrc, rtp.sequence, data)
         except Malformed:
             self._counts["malformed"] += 1
             return
@@ -248,7 +299,7 @@ class Router(Generic[P]):
     def drain(self) -> Outputs[P]:
         """Take the outputs since the last call."""
         notice = self._news() if self._changed else None
-        out = Outputs(self._fanouts, self._rtcp, notice)
+        out = Outputs(self._fanouts, self._rtcp, notice, self._tap.drain())
         self._fanouts, self._rtcp, self._changed = [], [], False
         return out
 
@@ -286,6 +337,8 @@ class Router(Generic[P]):
     def _settle(self, now: float) -> None:
         """Seats, audiences and every viewer's slots, after anything about the stage has changed."""
         shrank = self._stage.settle()
+        if shrank:
+            self._tap.forget()
         self._stage.decide(now)
         self._vanished &= self._stage.facts.on_stage | self._stage.facts.backstage
         for viewer in self._viewers.values():
@@ -344,6 +397,8 @@ class Router(Generic[P]):
         layer.reception.sender_report(report, now)
         layer.timeline.report(report)
         publisher.skew.report(report.ntp, now)
+        if self._tap.on and layer.publication.audience is Audience.EVERYONE:
+            self._tap.report(publisher.peer, report)
         if first:
             self._hasty.update(d.peer for d in layer.downtracks())
 

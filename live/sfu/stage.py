@@ -47,6 +47,7 @@ class Stage(Generic[P]):
         voices: How loud everybody is.
         front: The active speaker among those everyone sees.
         rear: The active speaker among all.
+        decides_seats: False while another router does (`take_seats`).
     """
 
     def __init__(self, video_seats: int, audio_seats: int) -> None:
@@ -56,6 +57,7 @@ class Stage(Generic[P]):
         self.voices = Voices()
         self.front = ActiveSpeaker()
         self.rear = ActiveSpeaker()
+        self.decides_seats = True
         self._seating = Seating(video_seats, audio_seats)
         self._seated: dict[str, Publication[P]] = {}
 
@@ -69,7 +71,8 @@ class Stage(Generic[P]):
                 publication.hide(audience)
                 if audience is Audience.NOBODY and publication.spec.source == "microphone":
                     self.voices.forget(publication.spec.owner)
-        self._seating.seat(self.facts.on_stage | self.facts.backstage, self.publications)
+        if self.decides_seats:
+            self._seating.seat(self.facts.on_stage | self.facts.backstage, self.publications)
         self._seated = {
             seat: self.publications[claim]
             for seat, claim in self._seating.holders.items()
@@ -125,6 +128,16 @@ class Stage(Generic[P]):
         self.front.decide(self.voices, front, now)
         self.rear.decide(self.voices, rear, now)
         return before != (self.front.current, self.rear.current, self.front.speaking, self.rear.speaking)
+
+    def take_seats(self, holders: Mapping[str, Claim] | None) -> None:
+        """Let everybody sit as another router says; None: decide again here, from where they sit."""
+        self.decides_seats = holders is None
+        if holders is not None:
+            self._seating.holders = dict(holders)
+
+    def seats(self) -> dict[str, Claim]:
+        """Who sits where, for `take_seats` elsewhere."""
+        return dict(self._seating.holders)
 
     def slot_map(self) -> dict[str, Seat]:
         """Who sits where, those who are reloading included."""

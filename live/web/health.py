@@ -40,15 +40,15 @@ def operations(numbers: Numbers) -> tuple[Operation, ...]:
     """Make the operations; the numbers are this server's."""
 
     async def metrics(call: Call) -> Response:
-        for source, values in (
-            ("rooms", call.desk.rooms.numbers()),
-            ("media", await call.desk.media.stats()),
-        ):
-            for name, value in values.items():
+        for name, value in call.desk.rooms.numbers().items():
+            numbers.show(f"rooms_{name}", f"{name} (rooms)", value)
+        for worker, stats in enumerate(await call.desk.media.stats()):
+            for name, value in stats.items():
                 if isinstance(value, (int, float)):
-                    numbers.show(f"{source}_{name}", f"{name} ({source})", value)
+                    numbers.show(f"media_{name}", f"{name} (media)", value, worker=str(worker))
                 else:
-                    numbers.show(f"{source}_{name}_{value}", f"{name} is {value} ({source})", 1)
+                    says = f"{name} is {value} (media)"
+                    numbers.show(f"media_{name}_{value}", says, 1, worker=str(worker))
         return Response(
             generate_latest(numbers.registry), media_type="text/plain; version=0.0.4; charset=utf-8"
         )

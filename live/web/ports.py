@@ -84,5 +84,5 @@ class Media(Protocol):
     async def expel(self, room: str, person: str) -> None:
         """End everything that a person sends and receives."""
 
-    async def stats(self) -> dict[str, Any]:
-        """Count."""
+    async def stats(self) -> list[dict[str, Any]]:
+        """Count, worker by worker."""

@@ -736,6 +736,8 @@ export interface StageFrame {
   lines?: Record<string, number>;
   /** People on stage whose line is lost and whose seat is kept. */
   away?: string[];
+  /** Media workers that have died, newest last. Up to its first dot a WHIP or WHEP resource is named after its worker; whoever has one of these publishes or watches anew at once. */
+  gone?: string[];
 }
 
 /** The answer to `ping`. */

@@ -1,0 +1,65 @@
+"""What the router of a room's home hands to routers elsewhere, and what those ask of it.
+
+A sibling's router is fed the publishers' packets as they came, so it sees what the home saw and decides for
+its own viewers in the same way. Only what *everyone* may see is handed on: what is behind the curtain, muted
+or veiled never leaves the home, whatever a sibling believes.
+"""
+
+from __future__ import annotations
+
+from typing import Generic
+
+from live.sfu.contract import P, Relayed
+from live.sfu.rtcp import SenderReport, write_sr
+
+KEPT = 1024
+"""Packets kept of each publisher, for siblings that lost some."""
+
+
+class Tap(Generic[P]):
+    """Copies what siblings get.
+
+    Attributes:
+        on: There are siblings.
+        taken: Copied since the last `drain`.
+    """
+
+    __slots__ = ("_kept", "on", "taken")
+
+    def __init__(self) -> None:
+        """No siblings."""
+        self.on = False
+        self.taken: list[Relayed[P]] = []
+        self._kept: dict[P, dict[tuple[int, int], bytes]] = {}
+
+    def take(self, peer: P, ssrc: int, sequence: int, packet: bytes) -> None:
+        """Hand on an RTP packet that everyone may see."""
+        kept = self._kept.setdefault(peer, {})
+        kept[ssrc, sequence] = packet
+        if len(kept) > KEPT:
+            del kept[next(iter(kept))]
+        self.taken.append(Relayed(peer, packet, rtcp=False))
+
+    def report(self, peer: P, report: SenderReport) -> None:
+        """Hand on a sender report of a stream that everyone may see."""
+        self.taken.append(Relayed(peer, write_sr(report), rtcp=True))
+
+    def again(self, peer: P, ssrc: int, sequence: int) -> bool:
+        """Hand on once more what a sibling lost; False if it is gone, or was never to leave."""
+        packet = self._kept.get(peer, {}).get((ssrc, sequence))
+        if packet is not None:
+            self.taken.append(Relayed(peer, packet, rtcp=False))
+        return packet is not None
+
+    def forget(self, peer: P | None = None) -> None:
+        """Nothing of a publisher, or of all, is handed on again: it left, or somebody was hidden."""
+        if peer is None:
+            self._kept.clear()
+            self.taken.clear()
+        else:
+            self._kept.pop(peer, None)
+
+    def drain(self) -> list[Relayed[P]]:
+        """Take what was copied."""
+        taken, self.taken = self.taken, []
+        return taken
