@@ -32,7 +32,7 @@ ENV PYTHONUNBUFFERED=1 \
     MADOI_DATA=/var/lib/madoi/data \
     MADOI_LOG_JSON=true
 VOLUME /var/lib/madoi
-EXPOSE 8000/tcp 8801/udp 8801/tcp
+EXPOSE 8000/tcp 8801-8804/udp 8801-8804/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
 STOPSIGNAL SIGTERM

@@ -218,6 +218,7 @@ class MediaLink:
         numbers: dict[str, int | float | str] = {"restarts": self.restarts, "ready": int(self.ready)}
         with contextlib.suppress(MediaRefused):
             numbers |= (await self._ask(Count(self._next()), Counted)).numbers
+            numbers["pid"] = self.pid or 0
         return numbers
 
     # — asking —

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from live.media.control import StageFacts, Unframer, frame
-from live.sfu import PublicationSpec
+from live.sfu import PublicationSpec, Stream
 from live.sfu.seating import Claim
 
 if TYPE_CHECKING:
@@ -33,47 +33,47 @@ _AGAIN = 0.2
 _READ = 256 * 1024
 
 
-class Join(msgspec.Struct, frozen=True, tag="join"):
+class Join(msgspec.Struct, frozen=True, array_like=True, tag="join"):
     """The first message: which room this is about."""
 
     room: str
 
 
-class Facts(msgspec.Struct, frozen=True, tag="facts"):
+class Facts(msgspec.Struct, frozen=True, array_like=True, tag="facts"):
     """The stage as the home has it from now on; packets after it were let through by these."""
 
     facts: StageFacts
     revision: int
 
 
-class Published(msgspec.Struct, frozen=True, tag="published"):
+class Published(msgspec.Struct, frozen=True, array_like=True, tag="published"):
     """A publisher of the home, and what it publishes."""
 
     publisher: str
     publications: list[PublicationSpec]
 
 
-class Left(msgspec.Struct, frozen=True, tag="left"):
+class Left(msgspec.Struct, frozen=True, array_like=True, tag="left"):
     """A publisher is gone."""
 
     publisher: str
 
 
-class Seats(msgspec.Struct, frozen=True, tag="seats"):
+class Seats(msgspec.Struct, frozen=True, array_like=True, tag="seats"):
     """Who sits where."""
 
     holders: dict[str, Claim]
 
 
-class Carried(msgspec.Struct, frozen=True, tag="carried"):
-    """A publisher's RTP packet, or its sender report."""
+class Carried(msgspec.Struct, frozen=True, array_like=True, tag="carried"):
+    """A publisher's RTP packet and which stream it belongs to, or, without one, its sender report."""
 
     publisher: str
     packet: bytes
-    rtcp: bool
+    stream: Stream | None
 
 
-class Wanted(msgspec.Struct, frozen=True, tag="wanted"):
+class Wanted(msgspec.Struct, frozen=True, array_like=True, tag="wanted"):
     """The way back: RTCP for a publisher."""
 
     publisher: str
@@ -217,10 +217,10 @@ class Inlet:
 
     def _carry(self, room: "MediaRoom", said: Carried) -> None:
         stand, now = self._stands.get(said.publisher), time.monotonic()
-        if stand is not None and said.rtcp:
+        if stand is not None and said.stream is None:
             room.router.receive_rtcp(stand, said.packet, now)
         elif stand is not None:
-            room.router.receive_rtp(stand, said.packet, now)
+            room.router.receive_rtp(stand, said.packet, now, said.stream)
 
     def _learn(self, room: "MediaRoom", said: Facts | Published | Left | Seats) -> None:
         now = time.monotonic()

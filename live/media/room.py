@@ -99,7 +99,7 @@ class MediaRoom:
     def _carry(self, relayed: list[Relayed[Peer | Stand]]) -> None:
         """Every packet once to every sibling, all of them by one write."""
         packets = [
-            framed(Carried(r.peer.resource, r.packet, r.rtcp)) for r in relayed if isinstance(r.peer, Peer)
+            framed(Carried(r.peer.resource, r.packet, r.stream)) for r in relayed if isinstance(r.peer, Peer)
         ]
         message = b"".join(packets)
         for outlet in self.outlets.values():

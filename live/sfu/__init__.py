@@ -45,6 +45,7 @@ from live.sfu.contract import (
     Slot,
     Source,
     StageNotice,
+    Stream,
     Tier,
 )
 from live.sfu.router import Router
@@ -67,5 +68,6 @@ __all__ = [
     "Slot",
     "Source",
     "StageNotice",
+    "Stream",
     "Tier",
 ]

@@ -267,13 +267,24 @@ class StageNotice:
     away: frozenset[str]
 
 
+class Stream(NamedTuple):
+    """Which stream of a publication an SSRC is.
+
+    Publishers say it in their first packets only (RFC 8852 §3), so who comes later has to be told.
+    """
+
+    publication: str
+    rid: str | None
+    repair: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Relayed(Generic[P]):
-    """One unprotected packet of a publisher, for every sibling; RTCP holds only its sender reports."""
+    """One unprotected packet of a publisher, for every sibling; ``stream`` None: its sender report."""
 
     peer: P
     packet: bytes
-    rtcp: bool
+    stream: Stream | None
 
 
 @dataclass(slots=True)

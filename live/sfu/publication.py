@@ -16,6 +16,7 @@ from live.sfu.contract import (
     Malformed,
     P,
     PublicationSpec,
+    Stream,
 )
 from live.sfu.downtrack import Downtrack, Rewrite
 from live.sfu.keyframes import KeyframeRequests
@@ -413,14 +414,26 @@ class Publisher(Generic[P]):
         layer = self._layer_of(publication, rtp, repair=repair)
         if layer is None:
             return None
+        if not repair and layer.ssrc is not None and now - layer.seen < CHANGE:
+            return None
+        return self._bind(layer, rtp.ssrc, repair=repair)
+
+    def adopt(self, ssrc: int, named: Stream) -> tuple[Layer[P], bool] | None:
+        """Take another router's word for what an SSRC is; None if there is no such stream here."""
+        publication = self.publications.get(named.publication)
+        if publication is None or len(self.streams) >= MAX_STREAMS:
+            return None
+        layer = next((x for x in publication.layers if x.rid == named.rid), None)
+        return None if layer is None else self._bind(layer, ssrc, repair=named.repair)
+
+    def _bind(self, layer: Layer[P], ssrc: int, *, repair: bool) -> tuple[Layer[P], bool]:
+        """Let an SSRC mean a layer; a layer that had another one begins anew."""
         if not repair and layer.ssrc is None:
-            layer.bind(rtp.ssrc)
+            layer.bind(ssrc)
         elif not repair:
-            if now - layer.seen < CHANGE:
-                return None
             self.streams = {s: x for s, x in self.streams.items() if x[0] is not layer}
-            layer = publication.restart(layer, rtp.ssrc)
-        self.streams[rtp.ssrc] = (layer, repair)
+            layer = layer.publication.restart(layer, ssrc)
+        self.streams[ssrc] = (layer, repair)
         return layer, repair
 
     def _publication_of(self, rtp: Rtp) -> Publication[P] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Generic
 
-from live.sfu.contract import P, Relayed
+from live.sfu.contract import P, Relayed, Stream
 from live.sfu.rtcp import SenderReport, write_sr
 
 KEPT = 1024
@@ -30,26 +30,27 @@ class Tap(Generic[P]):
         """No siblings."""
         self.on = False
         self.taken: list[Relayed[P]] = []
-        self._kept: dict[P, dict[tuple[int, int], bytes]] = {}
+        self._kept: dict[P, dict[tuple[int, int], Relayed[P]]] = {}
 
-    def take(self, peer: P, ssrc: int, sequence: int, packet: bytes) -> None:
+    def take(self, peer: P, ssrc: int, sequence: int, packet: bytes, stream: Stream) -> None:
         """Hand on an RTP packet that everyone may see."""
+        relayed = Relayed(peer, packet, stream)
         kept = self._kept.setdefault(peer, {})
-        kept[ssrc, sequence] = packet
+        kept[ssrc, sequence] = relayed
         if len(kept) > KEPT:
             del kept[next(iter(kept))]
-        self.taken.append(Relayed(peer, packet, rtcp=False))
+        self.taken.append(relayed)
 
     def report(self, peer: P, report: SenderReport) -> None:
         """Hand on a sender report of a stream that everyone may see."""
-        self.taken.append(Relayed(peer, write_sr(report), rtcp=True))
+        self.taken.append(Relayed(peer, write_sr(report), None))
 
     def again(self, peer: P, ssrc: int, sequence: int) -> bool:
         """Hand on once more what a sibling lost; False if it is gone, or was never to leave."""
-        packet = self._kept.get(peer, {}).get((ssrc, sequence))
-        if packet is not None:
-            self.taken.append(Relayed(peer, packet, rtcp=False))
-        return packet is not None
+        relayed = self._kept.get(peer, {}).get((ssrc, sequence))
+        if relayed is not None:
+            self.taken.append(relayed)
+        return relayed is not None
 
     def forget(self, peer: P | None = None) -> None:
         """Nothing of a publisher, or of all, is handed on again: it left, or somebody was hidden."""

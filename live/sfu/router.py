@@ -17,6 +17,7 @@ from live.sfu.contract import (
     Slot,
     Source,
     StageNotice,
+    Stream,
     Tier,
 )
 from live.sfu.downtrack import Downtrack
@@ -228,15 +229,15 @@ class Router(Generic[P]):
         self._stage.take_seats(holders)
         self._settle(now)
 
-    def receive_rtp(self, peer: P, data: bytes, now: float) -> None:
-        """Take one unprotected RTP packet of a publisher."""
+    def receive_rtp(self, peer: P, data: bytes, now: float, named: Stream | None = None) -> None:
+        """Take one unprotected RTP packet of a publisher; `named`: a home says which stream it belongs to."""
         publisher = self._publishers.get(peer)
         if publisher is None:
             self._counts["unknown_peer"] += 1
             return
         try:
             rtp = parse_rtp(data)
-            stream = publisher.streams.get(rtp.ssrc) or self._learn(publisher, rtp, now)
+            stream = publisher.streams.get(rtp.ssrc) or self._learn(publisher, rtp, now, named)
             publisher.seen = now
             if stream is None:
                 self._counts["unknown_ssrc"] += 1
@@ -248,7 +249,8 @@ class Router(Generic[P]):
             else:
                 self._fanouts += layer.receive(rtp, now)
             if self._tap.on and layer.publication.audience is Audience.EVERYONE:
-                self._tap.take(peer, rtp.ssrc, rtp.sequence, data)
+                name = Stream(layer.publication.spec.id, layer.rid, repair)
+                self._tap.take(peer, rtp.ssrc, rtp.sequence, data, name)
         except Malformed:
             self._counts["malformed"] += 1
             return
@@ -354,8 +356,10 @@ class Router(Generic[P]):
     def _layers(self) -> list[Layer[P]]:
         return [x for p in self._publications.values() for x in p.layers if x.ssrc is not None]
 
-    def _learn(self, publisher: Publisher[P], rtp: Rtp, now: float) -> tuple[Layer[P], bool] | None:
-        stream = publisher.learn(rtp, now)
+    def _learn(
+        self, publisher: Publisher[P], rtp: Rtp, now: float, named: Stream | None
+    ) -> tuple[Layer[P], bool] | None:
+        stream = publisher.learn(rtp, now) if named is None else publisher.adopt(rtp.ssrc, named)
         if stream is not None:
             for viewer in self._viewers.values():
                 self._serving.grant(viewer, now)

@@ -1,6 +1,8 @@
 """Bad lines and dying servers: nothing acknowledged is lost, nothing typed is lost, everyone comes back."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 from playwright.async_api import expect
@@ -8,6 +10,7 @@ from playwright.async_api import expect
 from tests.browser.people import PHONE, Guest
 from tests.browser.test_session import sent, watches
 from tests.kit.line import Line
+from tests.kit.polling import until
 from tests.kit.redis import RedisServer
 from tests.kit.server import MadoiServer
 
@@ -77,6 +80,36 @@ async def survive(chromium, server):
         await expect(guest.see("message")).to_have_count(6, timeout=10_000)
     await expect(ben.page.get_by_text("切れている間の発言")).to_have_count(1)
     await watches(aoi, 1)
+    for guest in (sara, aoi, ben):
+        assert guest.troubles == []
+
+
+async def test_a_media_worker_is_killed_and_everyone_sees_on(chromium, tmp_path):
+    server = MadoiServer(tmp_path / "data", media_workers="2", media_viewers="3").start()
+    try:
+        await inherit(chromium, server)
+    finally:
+        server.stop()
+
+
+async def inherit(chromium, server):
+    """The speaker and one viewer lose their worker; another viewer is on the one that inherits the room."""
+    session = server.make_session("境界線と共感")
+    server.move(session.id, "live")
+    sara, aoi, ben = [await Guest.at(chromium) for _ in range(3)]
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    for guest, name in ((aoi, "青木"), (ben, "別所")):
+        await guest.enter(server.page(session.id, server.ticket(session.id, "attendee", name)), name)
+        await watches(guest, 1)
+    homes = server.media("homes")
+    home = max(homes, key=homes.__getitem__)
+    assert server.media("connected") == {home: 3.0, str(1 - int(home)): 1.0}
+    os.kill(int(server.media("pid")[home]), signal.SIGKILL)
+    await until(lambda: server.media("restarts")[home] == 1, within=10)
+    await until(lambda: server.media("connected")[str(1 - int(home))] == 4, within=20)
+    for guest in (aoi, ben):
+        await watches(guest, 1)
     for guest in (sara, aoi, ben):
         assert guest.troubles == []
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,13 +36,14 @@ class MadoiServer:
     Args:
         data: folder of the embedded store.
         store: `embedded`, or a Redis URL.
-        settings: further `MADOI_*` variables, without the prefix.
+        settings: further `MADOI_*` variables, without the prefix. Several `media_workers` take free ports.
     """
 
     def __init__(self, data: Path, store: str = "embedded", **settings: str) -> None:
         self.data, self.store = data, store
         self.port = free_port()
-        self.media_port = free_port(socket.SOCK_DGRAM)
+        several = settings.get("media_workers", "1") != "1"
+        self.media_port = 0 if several else free_port(socket.SOCK_DGRAM)
         self.url = f"http://localhost:{self.port}"
         self.log = data.parent / f"{data.name}.log"
         self._settings = settings
@@ -57,6 +59,7 @@ class MadoiServer:
             "MADOI_DATA": str(self.data),
             "MADOI_STORE": self.store,
             "MADOI_MEDIA_PORT": str(self.media_port),
+            "MADOI_MEDIA_WORKERS": "1",
             "PYTHONPATH": str(ROOT),
             **{f"MADOI_{name.upper()}": value for name, value in self._settings.items()},
         }
@@ -141,6 +144,12 @@ class MadoiServer:
     def page(self, session: str, ticket: str) -> str:
         """The room's page for a ticket."""
         return f"{self.url}/s/{session}#t={ticket}"
+
+    def media(self, name: str) -> dict[str, float]:
+        """One of the media workers' numbers, by worker."""
+        text = self.ask("GET", "/metrics", ticket=None).text
+        pattern = rf'^madoi_media_{name}{{worker="(\d+)"}} (\S+)$'
+        return {worker: float(value) for worker, value in re.findall(pattern, text, re.MULTILINE)}
 
     def move(self, session: str, state: str) -> None:
         """Move a session as the organiser."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from live.settings import leaves, variable
+from live.settings import WORKERS_AT_MOST, leaves, variable
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -62,8 +62,9 @@ def test_redis_is_durable_and_unreachable_from_outside():
 def test_ports_fit_together():
     environment = SERVICES["app"]["environment"]
     media = environment["MADOI_MEDIA_PORT"]
-    assert SERVICES["app"]["ports"] == [f"{media}:{media}/udp", f"{media}:{media}/tcp"]
-    assert f"EXPOSE 8000/tcp {media}/udp {media}/tcp" in DOCKERFILE
+    spread = f"{media}-{int(media) + WORKERS_AT_MOST - 1}"
+    assert SERVICES["app"]["ports"] == [f"{spread}:{spread}/udp", f"{spread}:{spread}/tcp"]
+    assert f"EXPOSE 8000/tcp {spread}/udp {spread}/tcp" in DOCKERFILE
     assert environment["MADOI_PROXIES"] == SERVICES["caddy"]["networks"]["inside"]["ipv4_address"]
     subnet = ipaddress.ip_network(COMPOSE["networks"]["inside"]["ipam"]["config"][0]["subnet"])
     assert ipaddress.ip_address(environment["MADOI_PROXIES"]) in subnet

@@ -14,7 +14,7 @@ from tests.kit.server import ROOT, TOKEN
 
 async def test_the_demo_is_alive_and_ends_at_once(tmp_path):
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MADOI_")}
-    environ |= {"MADOI_ORGANISER_TOKEN": TOKEN, "MADOI_MEDIA_PORT": "0"}
+    environ |= {"MADOI_ORGANISER_TOKEN": TOKEN, "MADOI_MEDIA_PORT": "0", "MADOI_MEDIA_WORKERS": "1"}
     data = tmp_path / "demo"
     command = [sys.executable, "-m", "live.cli", "demo", "--port", "0", "--data", str(data)]
     with (tmp_path / "out").open("wb") as out:
@@ -33,7 +33,7 @@ async def test_the_demo_is_alive_and_ends_at_once(tmp_path):
                     return False
                 counts = (await client.get(f"/api/sessions/{sessions[0]['id']}")).json()["counts"]
                 numbers = (await client.get("/metrics")).text
-                return counts["messages"] > 1 and "madoi_media_publishers 2.0" in numbers
+                return counts["messages"] > 1 and 'madoi_media_publishers{worker="0"} 2.0' in numbers
 
             await until(lively, within=40, every=0.2)
     finally:

@@ -62,5 +62,4 @@ async def test_webrtcbin_publishes_and_watches(server):
     ):
         await until(lambda: "answered 201" in sent and "answered 201" in seen, within=20)
         await until(lambda: "buffer video 20" in seen and "buffer audio 20" in seen, within=30)
-    numbers = server.ask("GET", "/metrics", ticket=None).text
-    assert "madoi_media_publishers 0.0" in numbers
+    assert server.media("publishers") == {"0": 0.0}

@@ -78,9 +78,9 @@ def test_health_readiness_and_numbers(server):
     assert server.ask("GET", "/readyz", ticket=None).json()["status"] == "ready"
     text = server.ask("GET", "/metrics", ticket=None).text
     assert "madoi_http_requests_total" in text
-    assert re.search(r"^madoi_media_fanout_(python|native) 1.0$", text, re.MULTILINE)
+    assert re.search(r'^madoi_media_fanout_(python|native){worker="0"} 1.0$', text, re.MULTILINE)
     assert "madoi_rooms_sockets " in text
-    assert "madoi_media_datagrams_received " in text
+    assert 'madoi_media_datagrams_received{worker="0"} ' in text
 
 
 def test_neither_logs_nor_numbers_ever_hold_a_secret_or_a_name(server, made):

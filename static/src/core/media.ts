@@ -27,6 +27,8 @@ export interface MediaPorts {
 const PATIENCE_MS = 4_000;
 /** How long after a return of the network a silent line is doubted, in milliseconds. */
 const DOUBT_MS = 10_000;
+/** Over how long everybody's new lines are spread when a media worker died, in milliseconds. */
+const SPREAD_MS = 400;
 /** How long a new line may take to come up before it is built anew, in milliseconds. */
 const SETUP_MS = 12_000;
 
@@ -73,9 +75,15 @@ async function refusal(answer: Response): Promise<MediaRefusal> {
   return new MediaRefusal(problem.code ?? "unknown", answer.status);
 }
 
-/** Refusals that the next attempt cannot change. 429 and 503 come back by themselves. */
+/** Refusals that the next attempt cannot change. 429 and 503 come back by themselves, and so does what died. */
 function isFinal(error: unknown): boolean {
-  return error instanceof MediaRefusal && error.status >= 400 && error.status < 500 && error.status !== 429;
+  if (!(error instanceof MediaRefusal) || error.code === "unknown_resource") return false;
+  return error.status >= 400 && error.status < 500 && error.status !== 429;
+}
+
+/** The media worker that a resource is at: its name up to the first dot. */
+function workerOf(location: string | null): string {
+  return location?.split("/").pop()?.split(".")[0] ?? "";
 }
 
 /**
@@ -89,6 +97,7 @@ abstract class MediaLine {
   #patience = PATIENCE_MS;
   #cancel: (() => void) | null = null;
   #location: string | null = null;
+  #gone: readonly string[] = [];
   protected pc: RTCPeerConnection | null = null;
   protected ice: RTCIceServer[] = [];
 
@@ -126,6 +135,15 @@ abstract class MediaLine {
     });
   }
 
+  /** These media workers have died: what was there is built anew at once, elsewhere. */
+  lose(workers: readonly string[]): void {
+    this.#gone = workers;
+    if (!workers.includes(workerOf(this.#location))) return;
+    this.#location = null;
+    this.#attempt = 0;
+    this.#broken(this.#round, SPREAD_MS * this.ports.dice());
+  }
+
   stop(): void {
     this.#round += 1;
     this.#close();
@@ -147,6 +165,7 @@ abstract class MediaLine {
       }
       this.#location = location;
       this.#watch(round);
+      this.lose(this.#gone);
     } catch (error) {
       if (stale()) return;
       if (isFinal(error)) {
@@ -190,10 +209,10 @@ abstract class MediaLine {
     look();
   }
 
-  #broken(round: number): void {
+  #broken(round: number, wait?: number): void {
     if (round !== this.#round) return;
     this.#close();
-    const pause = Math.max(200, backoff(this.#attempt, this.ports.dice()));
+    const pause = wait ?? Math.max(200, backoff(this.#attempt, this.ports.dice()));
     this.#attempt += 1;
     this.#move("recovering");
     this.#cancel = this.ports.later(pause, () => void this.#open("recovering"));

@@ -145,6 +145,13 @@ export class RoomMedia {
     this.#screen.wake();
   }
 
+  /** These media workers have died. */
+  lose(workers: readonly string[]): void {
+    this.#watcher.lose(workers);
+    this.#camera.lose(workers);
+    this.#screen.lose(workers);
+  }
+
   /** The received track of a person, following the slots. */
   track(stage: StageView, person: string, source: Source, kind: "audio" | "video"): MediaStreamTrack | null {
     void this.version.value;

@@ -259,13 +259,15 @@ export class Visit {
   #changed(): void {
     const client = this.#client;
     if (!client) return;
-    const before = this.view.value?.line.kind;
+    const before = this.view.value;
     this.view.value = client.view;
-    if (before === "reconnecting" && client.view.line.kind === "connected") this.media.wake();
-    if (before !== "connected" && client.view.line.kind === "connected") {
+    const was = before?.line.kind;
+    if (was === "reconnecting" && client.view.line.kind === "connected") this.media.wake();
+    if (was !== "connected" && client.view.line.kind === "connected") {
       const reach = this.media.reach ?? this.knownReach();
       if (reach) this.#tellReach(reach);
     }
+    if (before?.stage !== client.view.stage) this.media.lose(client.view.stage.gone ?? []);
     this.items.value = client.outbox.items;
   }
 }

@@ -25,13 +25,17 @@ class Net {
   asked: string[] = [];
   timers: { ms: number; run: () => void }[] = [];
   status = 201;
+  worker = "";
+  lost = false;
 
   ports(): MediaPorts {
     return {
       fetch: async (input, init) => {
         this.asked.push(`${init.method} ${input}`);
+        if (init.method === "PATCH" && this.lost)
+          return new Response('{"code":"unknown_resource"}', { status: 404 });
         if (init.method !== "POST") return new Response(null, { status: 204 });
-        const headers = { Location: `/whep/s/${this.peers.length}` };
+        const headers = { Location: `/whep/s/${this.worker}${this.peers.length}` };
         return new Response(this.status === 201 ? "offer" : '{"code":"forbidden"}', {
           status: this.status,
           headers,
@@ -105,6 +109,39 @@ test("a silent line is given a moment, and comes back without being rebuilt", as
   net.peer.become("connected");
   expect(watcher.state).toBe("connected");
   expect(net.peers).toHaveLength(1);
+});
+
+test("when its media worker died a line is built anew at once, and others are left alone", async () => {
+  const net = new Net();
+  net.worker = "5c0e91aa.";
+  const watcher = new Watcher(net.ports(), "s", () => undefined);
+  watcher.start();
+  await settled();
+  net.peer.become("connected");
+  watcher.lose(["77777777"]);
+  expect(watcher.state).toBe("connected");
+  net.worker = "11111111.";
+  watcher.lose(["77777777", "5c0e91aa"]);
+  expect(watcher.state).toBe("recovering");
+  await net.fire(400);
+  expect(net.asked.slice(2)).toEqual(["POST /whep/s?tier=video", "PATCH /whep/s/11111111.1"]);
+  net.peer.become("connected");
+  watcher.lose(["77777777", "5c0e91aa"]);
+  expect(watcher.state).toBe("connected");
+  expect(net.peers).toHaveLength(2);
+});
+
+test("a worker that dies while its answer is on the way is not the end", async () => {
+  const net = new Net();
+  net.lost = true;
+  const watcher = new Watcher(net.ports(), "s", () => undefined);
+  watcher.start();
+  await settled();
+  expect(watcher.state).toBe("recovering");
+  net.lost = false;
+  await net.fire(1000);
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
 });
 
 test("right after the network returned a silent line is rebuilt without waiting", async () => {
