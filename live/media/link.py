@@ -56,6 +56,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 #: A worker that lived so long, seconds, was healthy: the wait starts anew.
 _HEALTHY = 30.0
 
+#: Seconds that a worker may take to load its modules and listen.
+_BIRTH = 60.0
+
 #: A worker is polled so often, seconds, and is given up after so many silent polls in a row.
 _POLL, _SILENT_POLLS = 1.0, 3
 
@@ -115,6 +118,7 @@ class MediaLink:
         self._ref = 0
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._heard = False
         self._ready = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -227,14 +231,14 @@ class MediaLink:
         self._ref += 1
         return self._ref
 
-    async def _ask(self, request: Request, expected: type[R]) -> R:
+    async def _ask(self, request: Request, expected: type[R], seconds: float | None = None) -> R:
         writer = self._writer
         if writer is None or writer.transport.get_write_buffer_size() > _UNREAD_LIMIT:
             raise Unavailable
         future = self._pending[request.ref] = asyncio.get_running_loop().create_future()
         try:
             writer.write(frame(request))
-            async with asyncio.timeout(self.settings.request_seconds):
+            async with asyncio.timeout(seconds or self.settings.request_seconds):
                 reply = await future
         except TimeoutError as error:
             raise MediaRefused("media_slow", 504) from error
@@ -259,7 +263,7 @@ class MediaLink:
         self.life = secrets.token_hex(4)
         settings = msgspec.structs.replace(self.settings, port=self.port or self.settings.port)
         configure = Configure(self._next(), settings, self._secret, self.life, self.relay_path)
-        self.port = (await self._ask(configure, Ready)).port
+        self.port = (await self._ask(configure, Ready, _BIRTH)).port
         for room, (facts, home, revision) in list(self._stages.items()):
             await self._ask(Stage(self._next(), room, facts, home, revision), Done)
         self._ready.set()
@@ -283,6 +287,7 @@ class MediaLink:
                 future.set_exception(Unavailable())
 
     def _take(self, message: Reply | Noticed) -> None:
+        self._heard = True
         if isinstance(message, Noticed):
             self._told.add(message.room)
             self._tell(message.room, message.notice)
@@ -319,18 +324,19 @@ class MediaLink:
     async def _poll(self) -> None:
         """Counts the worker's peers, and kills it when it answers nothing for `silence_seconds`.
 
-        Only polls that we had the time to wait for count: when this process itself was held up, the answer
-        is read before the timeout is.
+        A worker that is only slow says something meanwhile, an answer to an earlier poll at least. Polls that
+        this process had no time to wait for do not count: what has arrived is read before time is looked at.
         """
         silent, patience = 0, self.settings.silence_seconds / _SILENT_POLLS
         while silent < _SILENT_POLLS:
             await asyncio.sleep(0 if silent else _POLL)
+            self._heard = False
             self.on_poll()
             try:
                 async with asyncio.timeout(patience):
                     polled = await self._ask(Poll(self._next()), Polled)
             except TimeoutError:
-                silent += 1
+                silent = 0 if self._heard else silent + 1
             except MediaRefused:
                 return
             else:
