@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from live.sfu.payloads import Vp8
+from live.sfu.payloads import PayloadHead, Red
 
 
 class Packet:
@@ -17,10 +17,37 @@ class Packet:
         payload: Without padding.
         arrived: Seconds.
         keyframe: A keyframe starts here.
-        vp8: Where the VP8 descriptor's counters stand, for rewriting.
+        starts: A frame starts here; `ends` likewise, where the format tells.
+        spatial: Spatial layer.
+        temporal: Temporal layer.
+        head: What the payload's first bytes say, with counters to rewrite; None where nothing is known of it.
+        red: The blocks, if it is RED.
+        dtis: What its frame is to each decode target, None without a dependency descriptor.
+        frame: The descriptor's frame number, unwrapped.
+        picture: The picture id, unwrapped.
+        dense: Missing picture ids mean missing pictures (VP8).
     """
 
-    __slots__ = ("arrived", "extensions", "keyframe", "marker", "number", "payload", "pt", "timestamp", "vp8")
+    __slots__ = (
+        "arrived",
+        "dense",
+        "dtis",
+        "ends",
+        "extensions",
+        "frame",
+        "head",
+        "keyframe",
+        "marker",
+        "number",
+        "payload",
+        "picture",
+        "pt",
+        "red",
+        "spatial",
+        "starts",
+        "temporal",
+        "timestamp",
+    )
 
     def __init__(
         self,
@@ -32,10 +59,8 @@ class Packet:
         extensions: dict[int, bytes],
         payload: bytes,
         arrived: float,
-        keyframe: bool,
-        vp8: Vp8 | None,
     ) -> None:
-        """Take the fields as they are."""
+        """Take the fields as they are; what the payload says is set by its reader."""
         self.number = number
         self.marker = marker
         self.pt = pt
@@ -43,8 +68,12 @@ class Packet:
         self.extensions = extensions
         self.payload = payload
         self.arrived = arrived
-        self.keyframe = keyframe
-        self.vp8 = vp8
+        self.keyframe = self.starts = self.ends = self.dense = False
+        self.spatial = self.temporal = self.frame = 0
+        self.head: PayloadHead | None = None
+        self.red: Red | None = None
+        self.dtis: tuple[int, ...] | None = None
+        self.picture: int | None = None
 
 
 class PacketCache:

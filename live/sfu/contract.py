@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 P = TypeVar("P", bound=Hashable)
@@ -44,6 +45,14 @@ TO_VIEWERS = (
     PLAYOUT_DELAY, VIDEO_CONTENT_TYPE,
 )  # fmt: skip
 """Header extensions the router writes towards viewers (REMB at the viewer needs abs-send-time)."""
+
+
+class Audience(IntEnum):
+    """Whom a publication may reach."""
+
+    NOBODY = 0
+    BEHIND = 1
+    EVERYONE = 2
 
 
 class Malformed(ValueError):  # noqa: N818  the house names errors by what happened

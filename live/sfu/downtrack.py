@@ -3,100 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic
 
 from live.sfu.cache import Packet
-from live.sfu.contract import ABS_SEND_TIME, MID, TO_VIEWERS, Cast, Codec, Fanout, Head, P, Slot
+from live.sfu.contract import Codec, Fanout, P, Slot
 from live.sfu.numbers import SEQUENCE, TIMESTAMP, ahead
+from live.sfu.rewriting import Rewrite, Shifts
 from live.sfu.rtcp import SenderReport, write_sr
-from live.sfu.rtp import EXTENDED, HEADER, MARKER, PLAIN, write_extensions
+from live.sfu.rtp import HEADER, MARKER
 from live.sfu.timeline import to_ntp
 
 if TYPE_CHECKING:
-    from live.sfu.publication import Layer, Publication
+    from live.sfu.layer import Layer
+    from live.sfu.points import OperatingPoint
+    from live.sfu.publication import Publication
 
-SEGMENTS = 6
+SEGMENTS = 12
 """Sources remembered to answer NACKs after a switch."""
 _PICTURE = 0x7FFF
-
-
-class Rewrite(Generic[P]):
-    """How a layer's packets are written for downtracks that look alike: their body is built once.
-
-    Attributes:
-        downtracks: Those attached now (a dict as an ordered set); changed by `add` and `remove`.
-    """
-
-    __slots__ = ("_cast", "_mid", "_moves", "_send_time", "_two_byte", "downtracks", "picture", "tl0")
-
-    def __init__(self, slot: Slot, source: dict[str, int], picture: int, tl0: int) -> None:
-        """Towards `slot`, from a publication with the extension ids of `source`."""
-        self.downtracks: dict[Downtrack[P], None] = {}
-        self._cast: Cast[P] | None = None
-        ids = slot.extensions
-        self._mid = [(ids[MID], slot.mid.encode())] if MID in ids else []
-        self._send_time = ids.get(ABS_SEND_TIME)
-        self._moves = [
-            (source[uri], ids[uri])
-            for uri in TO_VIEWERS
-            if uri in source and uri in ids and uri not in (MID, ABS_SEND_TIME)
-        ]
-        self._two_byte = slot.two_byte
-        self.picture = picture
-        self.tl0 = tl0
-
-    def body(self, packet: Packet, sent: float, prefix: bytes = b"") -> tuple[int, bytes]:
-        """First header byte, and extensions and payload; `prefix` stands before the payload (RTX)."""
-        elements = list(self._mid)
-        if self._send_time is not None:
-            elements.append((self._send_time, (int(sent * (1 << 18)) & 0xFFFFFF).to_bytes(3)))
-        if packet.extensions:
-            for theirs, ours in self._moves:
-                value = packet.extensions.get(theirs)
-                if value is not None:
-                    elements.append((ours, value))
-        payload = packet.payload
-        if packet.vp8 is not None and (self.picture or self.tl0):
-            payload = packet.vp8.rewrite(payload, self.picture, self.tl0)
-        block = write_extensions(elements, two_byte=self._two_byte) if elements else b""
-        return EXTENDED if block else PLAIN, block + prefix + payload
-
-    def add(self, downtrack: Downtrack[P]) -> None:
-        """Feed a downtrack from now on, by the numbers that it has now."""
-        self.downtracks[downtrack] = None
-        self._cast = None
-
-    def remove(self, downtrack: Downtrack[P]) -> None:
-        """Feed a downtrack no longer."""
-        self.downtracks.pop(downtrack, None)
-        self._cast = None
-
-    def fan_out(self, packet: Packet, downtracks: dict[Downtrack[P], None], *, late: bool) -> Fanout[P]:
-        """The packet for each of `downtracks`; a late one only for those that began before it."""
-        first, body = self.body(packet, packet.arrived)
-        head = Head(first, packet.marker, -1, packet.number & SEQUENCE, packet.timestamp)
-        if late:
-            cast = _cast([d for d in downtracks if packet.number >= d.start])
-        elif downtracks is not self.downtracks:
-            cast = _cast(downtracks)
-        else:
-            cast = self._cast = self._cast or _cast(downtracks)
-        return Fanout.cast_to(cast, head, body)
-
-
-def _cast(downtracks: Iterable[Downtrack[P]]) -> Cast[P]:
-    return Cast([(d.peer, d.pt, d.shift, d.timestamp_shift, d.ssrc) for d in downtracks])
+_TEMPLATES = 0x3F
 
 
 class Segment(Generic[P]):
-    """A stretch of the output that came from one layer (``last`` None: still going)."""
+    """A stretch of the output that came from one operating point (``last`` None: still going)."""
 
-    __slots__ = ("first", "last", "layer", "pt", "rewrite", "shift", "timestamp_shift")
+    __slots__ = ("first", "last", "layer", "point", "pt", "rewrite", "shift", "timestamp_shift")
 
-    def __init__(self, layer: Layer[P], rewrite: Rewrite[P], downtrack: Downtrack[P]) -> None:
+    def __init__(self, point: OperatingPoint[P], rewrite: Rewrite[P], downtrack: Downtrack[P]) -> None:
         """Begin at the downtrack's present numbers."""
-        self.layer = layer
+        self.point = point
+        self.layer = point.layer
         self.rewrite = rewrite
         self.first = downtrack.start + downtrack.shift
         self.last: int | None = None
@@ -110,12 +46,15 @@ class Downtrack(Generic[P]):
 
     Attributes:
         source: Publication it should show, None for nothing.
-        target: Layer it waits for, None when it has what it wants.
+        target: Operating point it waits for, None when it has what it wants.
         layer: Layer it is fed from now.
-        start: First number of that layer it takes.
-        shift: Added to the layer's numbers.
+        point: Operating point of that layer.
+        since: Frame number (of the dependency descriptor) from which on it is fed from there.
+        start: First number of that point it takes.
+        shift: Added to the point's numbers.
         timestamp_shift: Added to the layer's timestamps.
         pt: The viewer's payload type now.
+        red: The viewer's RED format, if it takes any.
         shown: Something has been sent since it began.
     """
 
@@ -123,9 +62,11 @@ class Downtrack(Generic[P]):
         "_clock",
         "_codec",
         "_last",
+        "_last_frame",
         "_last_picture",
         "_last_timestamp",
         "_last_tl0",
+        "_next_template",
         "_octets",
         "_octets_before",
         "_packets",
@@ -133,10 +74,13 @@ class Downtrack(Generic[P]):
         "_rtx_sequence",
         "layer",
         "peer",
+        "point",
         "pt",
+        "red",
         "segments",
         "shift",
         "shown",
+        "since",
         "slot",
         "source",
         "ssrc",
@@ -151,9 +95,11 @@ class Downtrack(Generic[P]):
         self.slot = slot
         self.ssrc = slot.ssrc
         self.source: Publication[P] | None = None
-        self.target: Layer[P] | None = None
+        self.target: OperatingPoint[P] | None = None
         self.layer: Layer[P] | None = None
-        self.start = self.shift = self.timestamp_shift = self.pt = 0
+        self.point: OperatingPoint[P] | None = None
+        self.start = self.shift = self.timestamp_shift = self.pt = self.since = 0
+        self.red = next((c for c in slot.codecs if c.name == "red"), None)
         self.shown = False
         self.segments: deque[Segment[P]] = deque(maxlen=SEGMENTS)
         self._codec: Codec | None = None
@@ -162,29 +108,94 @@ class Downtrack(Generic[P]):
         self._last_timestamp: int | None = None
         self._last_picture: int | None = None
         self._last_tl0 = 0
+        self._last_frame: int | None = None
+        self._next_template = 0
         self._clock = 0
         self._packets = self._octets = self._octets_before = 0
         self._rtx_sequence = 0
 
-    def attach(self, layer: Layer[P], packet: Packet, codec: Codec) -> Rewrite[P]:
-        """Begin to show a layer with this packet, numbers and time going on from what was shown before."""
+    def aim(self, point: OperatingPoint[P], now: float) -> None:
+        """Wait for an operating point, unless it is shown already; ask for a keyframe if it takes one."""
+        if self.point is point:
+            self.unaim()
+            return
+        if self.target is point:
+            return
+        self.unaim()
+        self.target = point
+        layer, shown = point.layer, self.point
+        if shown is not None and shown.layer is layer:
+            layer.moving[self] = now
+            if shown.spatial != point.spatial:
+                layer.keyframes.want(now, newcomer=False)
+            return
+        layer.waiting[self] = None
+        if layer.publication.spec.kind == "video":
+            shows = shown is not None and shown.layer.publication is layer.publication
+            layer.keyframes.want(now, newcomer=not shows)
+
+    def unaim(self) -> None:
+        """Wait for nothing."""
+        if self.target is not None:
+            self.target.layer.waiting.pop(self, None)
+            self.target.layer.moving.pop(self, None)
+            self.target = None
+
+    def attach(self, point: OperatingPoint[P], packet: Packet, codec: Codec) -> Rewrite[P]:
+        """Begin to show a point with this packet, numbers and time going on from what was shown before."""
         self.detach()
-        self.layer, self.target = layer, None
-        self.start = packet.number
-        self.shift = self._last + 1 - packet.number
+        layer = point.layer
+        number = point.number(packet)
+        self.layer, self.point = layer, point
+        self.target = None
+        self.start = packet.number if number is None else number
+        self.since = packet.frame
+        self.shift = self._last + 1 - self.start
         self.timestamp_shift = self._next_timestamp(layer, packet) - packet.timestamp
         self.pt = codec.pt
         self._codec = codec
         self._clock = layer.clock
-        self._octets_before = layer.octets
-        picture = tl0 = 0
-        if packet.vp8 is not None and self._last_picture is not None:
-            picture = (self._last_picture + 1 - (packet.vp8.picture_id or 0)) & _PICTURE
-            tl0 = (self._last_tl0 + 1 - (packet.vp8.tl0 or 0)) & 0xFF
-        self._rewrite = layer.join(self, picture, tl0)
-        self.segments.append(Segment(layer, self._rewrite, self))
+        self._octets_before = point.octets
+        self._rewrite = point.join(self, self._shifts(point, packet))
+        self.segments.append(Segment(point, self._rewrite, self))
         self.shown = True
         return self._rewrite
+
+    def _shifts(self, point: OperatingPoint[P], packet: Packet) -> Shifts:
+        """Let the counters inside the packets go on from where they were."""
+        picture = tl0 = frames = templates = 0
+        head, structure = packet.head, point.layer.frames.structure
+        if head is not None and head.picture_id is not None and self._last_picture is not None:
+            first = head.picture_id + point.picture_move(packet)
+            picture = (self._last_picture + 1 - first) & _PICTURE
+            tl0 = (self._last_tl0 + 1 - (head.tl0 or 0)) & 0xFF
+        if packet.dtis is not None and self._last_frame is not None and structure is not None:
+            frames = (self._last_frame + 1 - packet.frame) & SEQUENCE
+            templates = (self._next_template - structure.offset) & _TEMPLATES
+        return Shifts(picture, tl0, frames, templates)
+
+    def move(self, point: OperatingPoint[P], packet: Packet) -> None:
+        """Go to another point of the same layer, from this packet on, which no point has counted yet.
+
+        What is missing just before it keeps its place: it may still come.
+        """
+        here, rewrite = self.point, self._rewrite
+        if here is None or rewrite is None:
+            return
+        reached, begins = here.number(packet) or 0, point.number(packet) or 0
+        here.part(self, rewrite)
+        segment = self.segments[-1]
+        segment.last = reached + self.shift - 1
+        self._packets += segment.last - segment.first + 1
+        self._octets += here.octets - self._octets_before
+        self._octets_before = point.octets
+        self.point = point
+        self.shift += reached - begins
+        self.start = begins
+        self.since = packet.frame
+        picture = rewrite.shifts.picture + here.picture_move(packet) - point.picture_move(packet)
+        self._rewrite = point.join(self, rewrite.shifts._replace(picture=picture & _PICTURE))
+        self.segments.append(Segment(point, self._rewrite, self))
 
     def _next_timestamp(self, layer: Layer[P], packet: Packet) -> int:
         timestamp = round(layer.timeline.moment(packet.timestamp, packet.arrived) * layer.clock) & TIMESTAMP
@@ -195,39 +206,47 @@ class Downtrack(Generic[P]):
 
     def detach(self) -> None:
         """Stop showing the layer; the next one goes on from here."""
-        layer, rewrite = self.layer, self._rewrite
-        if layer is None or rewrite is None:
+        layer, point, rewrite = self.layer, self.point, self._rewrite
+        if layer is None or point is None or rewrite is None:
             return
-        layer.part(self, rewrite)
+        point.part(self, rewrite)
         segment = self.segments[-1]
-        segment.last = self._last = layer.highest + self.shift
+        segment.last = self._last = max(point.highest, self.start - 1) + self.shift
         self._last_timestamp = layer.newest + self.timestamp_shift
-        if layer.picture is not None:
-            self._last_picture, self._last_tl0 = layer.picture + rewrite.picture, layer.tl0 + rewrite.tl0
+        shifts = rewrite.shifts
+        if point.picture is not None:
+            self._last_picture, self._last_tl0 = point.picture + shifts.picture, point.tl0 + shifts.tl0
+        if layer.frame is not None and layer.frames.structure is not None:
+            structure = layer.frames.structure
+            self._last_frame = layer.frame + shifts.frames
+            self._next_template = structure.offset + len(structure.templates) + shifts.templates
         self._packets += segment.last - segment.first + 1
-        self._octets += layer.octets - self._octets_before
-        self.layer = self._rewrite = None
+        self._octets += point.octets - self._octets_before
+        self.layer = self.point = self._rewrite = None
 
     def resend(self, sequence: int, now: float) -> Fanout[P] | None:
         """Answer a NACK: by RTX (RFC 4588 §4) if the slot has it, else the same again; None if it is gone."""
-        highest = self._last if self.layer is None else self.layer.highest + self.shift
+        highest = self._last if self.point is None else self.point.highest + self.shift
         number = highest - ((highest - sequence) & SEQUENCE)
         for segment in reversed(self.segments):
             if segment.first <= number and (segment.last is None or number <= segment.last):
-                packet = segment.layer.cache.get(number - segment.shift, now)
+                packet = segment.layer.cache.get(segment.point.source(number - segment.shift), now)
                 return None if packet is None else self._again(segment, packet, number & SEQUENCE, now)
         return None
 
     def _again(self, segment: Segment[P], packet: Packet, sequence: int, now: float) -> Fanout[P]:
+        point, rewrite = segment.point, segment.rewrite
         timestamp = packet.timestamp + segment.timestamp_shift & TIMESTAMP
         codec = next((c for c in self.slot.codecs if c.pt == segment.pt), None)
+        filler = not point.takes(packet)
+        move, marker = point.picture_move(packet), point.marker(packet)
         if self.slot.rtx_ssrc is None or codec is None or codec.rtx_pt is None:
-            first, body = segment.rewrite.body(packet, packet.arrived)
-            header = HEADER.pack(first, segment.pt | packet.marker, sequence, timestamp, self.ssrc)
-            return Fanout(body, [(self.peer, header)])
-        first, body = segment.rewrite.body(packet, now, sequence.to_bytes(2))
+            first, body = rewrite.body(packet, packet.arrived, move=move, filler=filler)
+            second = rewrite.payload_type(packet, segment.pt) | marker
+            return Fanout(body, [(self.peer, HEADER.pack(first, second, sequence, timestamp, self.ssrc))])
+        first, body = rewrite.body(packet, now, move=move, filler=filler, prefix=sequence.to_bytes(2))
         self._rtx_sequence = self._rtx_sequence + 1 & SEQUENCE
-        second = codec.rtx_pt | packet.marker & MARKER
+        second = codec.rtx_pt | marker & MARKER
         header = HEADER.pack(first, second, self._rtx_sequence, timestamp, self.slot.rtx_ssrc)
         return Fanout(body, [(self.peer, header)])
 
@@ -239,11 +258,11 @@ class Downtrack(Generic[P]):
 
     def sender_report(self, now: float) -> bytes | None:
         """A sender report for now, None while nothing is shown or its sender never reported."""
-        layer = self.layer
+        layer, point = self.layer, self.point
         timestamp = None if layer is None else layer.timeline.timestamp(now)
-        if layer is None or timestamp is None:
+        if point is None or timestamp is None:
             return None
-        packets = self._packets + layer.highest - self.start + 1
-        octets = self._octets + layer.octets - self._octets_before
+        packets = self._packets + max(0, point.highest - self.start + 1)
+        octets = self._octets + point.octets - self._octets_before
         timestamp += self.timestamp_shift
         return write_sr(SenderReport(self.ssrc, to_ntp(now), timestamp & TIMESTAMP, packets, octets))

@@ -40,7 +40,7 @@ class Renumbering:
     holes get the oldest offset known, which is too old for any packet cache.
     """
 
-    REMEMBERED = 64
+    REMEMBERED = 256
     __slots__ = ("_offsets", "_starts")
 
     def __init__(self, offset: int = 0) -> None:
@@ -56,8 +56,19 @@ class Renumbering:
         number = extended + self._offsets[at]
         return None if number >= self._starts[at + 1] + self._offsets[at + 1] else number
 
+    def source(self, number: int) -> int:
+        """The source number of an output number."""
+        if number >= self._starts[-1] + self._offsets[-1]:
+            return number - self._offsets[-1]
+        firsts = [start + offset for start, offset in zip(self._starts, self._offsets, strict=True)]
+        return number - self._offsets[max(0, bisect_right(firsts, number) - 1)]
+
     def leave_out(self, first: int, count: int) -> None:
         """Let ``count`` numbers from `first` on vanish; nothing after `first` may have been numbered yet."""
+        if first == self._starts[-1]:
+            self._starts[-1] += count
+            self._offsets[-1] -= count
+            return
         self._starts.append(first + count)
         self._offsets.append(self._offsets[-1] - count)
         if len(self._starts) > self.REMEMBERED:

@@ -9,6 +9,7 @@ from typing import Generic
 from live.sfu.contract import (
     AUDIO_LEVEL,
     TRANSPORT_CC,
+    Audience,
     Fanout,
     Malformed,
     Outputs,
@@ -21,8 +22,9 @@ from live.sfu.contract import (
     Tier,
 )
 from live.sfu.downtrack import Downtrack
+from live.sfu.layer import Layer
 from live.sfu.numbers import SEQUENCE
-from live.sfu.publication import ACTIVE, Audience, Layer, Publication, Publisher
+from live.sfu.publication import ACTIVE, Publication, Publisher
 from live.sfu.quality import AWAY, GOOD, LOST, Lines, grade
 from live.sfu.relay import Tap
 from live.sfu.rtcp import (
@@ -538,7 +540,7 @@ class Router(Generic[P]):
                     blocks.append(block)
                     value = grade(block.fraction, block.jitter / layer.clock)
                     grades[owner] = min(grades.get(owner, value), value)
-                if layer.waiting and layer.ssrc is not None and now - layer.seen < ACTIVE:
+                if layer.needs_keyframe(now) and layer.ssrc is not None and now - layer.seen < ACTIVE:
                     layer.keyframes.want(now, newcomer=False)
                 elif now - layer.seen > AWAY:
                     layer.keyframes.cancel()

@@ -7,7 +7,7 @@ from typing import Generic
 from live.sfu.allocation import allocate
 from live.sfu.contract import LOUDEST, STAGE, P
 from live.sfu.downtrack import Downtrack
-from live.sfu.publication import Layer, Publication
+from live.sfu.publication import Publication
 from live.sfu.stage import Stage
 from live.sfu.viewer import Viewer
 
@@ -55,7 +55,7 @@ class Serving(Generic[P]):
         )
         if not stays:
             downtrack.detach()
-        self._unaim(downtrack)
+        downtrack.unaim()
 
     def grant(self, viewer: Viewer[P], now: float) -> None:
         """Choose the layer of every slot by what the viewer's line carries."""
@@ -66,19 +66,19 @@ class Serving(Generic[P]):
             if downtrack.slot.kind == "video":
                 video.append(downtrack)
             else:
-                self._aim(downtrack, downtrack.source.layers[-1], now)
+                downtrack.aim(downtrack.source.layers[-1].whole, now)
         if not video:
             return
         if viewer.line.estimate is None:  # no REMB: nothing to weigh
             for downtrack in video:
                 if downtrack.source is not None:
-                    self._aim(downtrack, downtrack.source.active(now)[-1], now)
+                    downtrack.aim(downtrack.source.offers(now)[-1], now)
             return
         self._grant_by_estimate(viewer, video, now)
 
     def _grant_by_estimate(self, viewer: Viewer[P], video: list[Downtrack[P]], now: float) -> None:
         offers = [
-            (self.stage.importance(viewer, d.source), place, d, d.source.active(now))
+            (self.stage.importance(viewer, d.source), place, d, d.source.offers(now))
             for place, d in enumerate(video)
             if d.source is not None
         ]
@@ -88,38 +88,19 @@ class Serving(Generic[P]):
             for d in viewer.downtracks
             if d.slot.kind == "audio" and d.source is not None
         )
-        wishes = [[layer.rate for layer in layers] for _, _, _, layers in offers]
+        wishes = [[point.rate for point in points] for _, _, _, points in offers]
         grants, spending, next_step = allocate(viewer.line.budget() - sound, wishes, viewer.line.floor(now))
         viewer.line.granted(spending + sound, None if next_step is None else next_step + sound, now)
-        for grant, (_, _, downtrack, layers) in zip(grants, offers, strict=True):
+        for grant, (_, _, downtrack, points) in zip(grants, offers, strict=True):
             if grant is not None:
-                self._aim(downtrack, layers[grant], now)
+                downtrack.aim(points[grant], now)
             elif downtrack.layer is not None or downtrack.target is not None:
                 self.pauses += 1
-                self._unaim(downtrack)
+                downtrack.unaim()
                 downtrack.detach()
-
-    def _aim(self, downtrack: Downtrack[P], layer: Layer[P], now: float) -> None:
-        """Let a slot wait for a layer, unless it is there already."""
-        if downtrack.layer is layer:
-            self._unaim(downtrack)
-            return
-        if downtrack.target is layer:
-            return
-        self._unaim(downtrack)
-        downtrack.target = layer
-        layer.waiting[downtrack] = None
-        if layer.publication.spec.kind == "video":
-            shows = downtrack.layer is not None and downtrack.layer.publication is layer.publication
-            layer.keyframes.want(now, newcomer=not shows)
-
-    def _unaim(self, downtrack: Downtrack[P]) -> None:
-        if downtrack.target is not None:
-            downtrack.target.waiting.pop(downtrack, None)
-            downtrack.target = None
 
     def stop(self, downtrack: Downtrack[P]) -> None:
         """Let a slot show nothing."""
         downtrack.source = None
-        self._unaim(downtrack)
+        downtrack.unaim()
         downtrack.detach()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic
 
-from live.sfu.contract import LOUDEST, STAGE, P, PublicationSpec, Seat, Slot, Source
-from live.sfu.publication import Audience, Publication
+from live.sfu.contract import LOUDEST, STAGE, Audience, P, PublicationSpec, Seat, Slot, Source
+from live.sfu.publication import Publication
 from live.sfu.seating import SCREEN, Claim, Seating
 from live.sfu.speakers import ActiveSpeaker, Voices
 from live.sfu.viewer import Viewer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from live.sfu import Codec
 from live.sfu.allocation import LOSSY, Line, allocate
 from live.sfu.keyframes import KeyframeRequests
-from live.sfu.publication import match
+from live.sfu.layer import match
 from live.sfu.quality import FAIR, GOOD, LOST, POOR, Lines, grade
 from live.sfu.seating import Seating
 from live.sfu.speakers import INTERVAL, ActiveSpeaker, Voices

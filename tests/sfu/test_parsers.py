@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live.sfu import Malformed
-from live.sfu.payloads import Vp8, starts_keyframe
+from live.sfu.descriptor import Frames, Structure, move_descriptor, parse_descriptor
+from live.sfu.payloads import H264, Red, Vp8, Vp9, starts_keyframe
 from live.sfu.rtcp import (
     Bye,
     KeyframeRequest,
@@ -28,6 +29,7 @@ from live.sfu.rtcp import (
 )
 from live.sfu.rtp import Rtp, parse_extensions, parse_rtp, write_extensions, write_rtp
 from live.sfu.twcc import parse_feedback
+from tests.kit.streams import BitWriter, write_descriptor, write_structure
 
 u8, u16, u32 = (st.integers(0, 2**n - 1) for n in (8, 16, 32))
 rtp_like = st.builds(
@@ -52,6 +54,11 @@ PARSERS = [
         for codec in ("vp8", "vp9", "h264", "av1", "opus")
     ),
     lambda data: starts_keyframe("vp8", b"", data + b"abc"),
+    Red,
+    parse_descriptor,
+    lambda data: parse_descriptor(bytes((data[0] if data else 0, 0, 0, 0x80)) + data),
+    lambda data: Frames().read(data.ljust(3, b"\0"), 1.0, newest=True),
+    lambda data: move_descriptor(data.ljust(3, b"\0"), 77, 5),
 ]
 
 
@@ -179,7 +186,7 @@ def test_remb_is_right_to_18_bits(bitrate):
         ("vp9", "0800", None, True),
         ("vp9", "4800", None, False),  # inter-predicted
         ("vp9", "8a0100", None, True),
-        ("vp9", "2802", None, False),  # a higher spatial layer
+        ("vp9", "280200", None, False),  # a higher spatial layer
         ("h264", "65", None, True),
         ("h264", "67", None, True),
         ("h264", "61", None, False),
@@ -208,3 +215,143 @@ def test_vp8_counters_are_moved_in_their_own_width():
     short = Vp8(data := bytes.fromhex("90807f0100"))
     assert short.picture_id == 127
     assert short.rewrite(data, 2, 1)[:3].hex() == "908001"
+
+
+def test_vp9_says_where_its_layers_are():
+    head = Vp9(bytes.fromhex("ac81235209"))
+    assert (head.picture_id, head.temporal, head.up, head.spatial, head.tl0) == (0x123, 2, True, 1, 9)
+    assert (head.starts, head.ends, head.keyframe) == (True, True, False)
+    flexible = Vp9(bytes.fromhex("b8052000"))
+    assert (flexible.picture_id, flexible.temporal, flexible.tl0, flexible.keyframe) == (5, 1, None, True)
+
+
+@pytest.mark.parametrize(
+    ("payload", "temporal"),
+    [
+        ("41", 0),
+        ("01", 1),
+        ("65", 0),
+        ("05", 0),  # an IDR is referred to whatever it says
+        ("06", 0),  # not a slice
+        ("1c81", 1),
+        ("7c81", 0),
+        ("18000206000002010a", 1),  # SEI and a slice nobody refers to
+        ("1800020600000241ff", 0),
+    ],
+)
+def test_h264_pictures_nobody_refers_to_are_a_layer_of_their_own(payload, temporal):
+    assert H264(bytes.fromhex(payload)).temporal == temporal
+
+
+templates = st.integers(1, 6).flatmap(
+    lambda targets: st.tuples(
+        st.just(targets),
+        st.integers(0, targets).flatmap(
+            lambda chains: st.tuples(
+                st.just(chains),
+                st.lists(
+                    st.tuples(
+                        st.lists(st.integers(0, 3), min_size=targets, max_size=targets),
+                        st.lists(st.integers(1, 16), max_size=4),
+                        st.lists(st.integers(0, 15), min_size=chains, max_size=chains),
+                    ),
+                    min_size=1,
+                    max_size=8,
+                ),
+                st.lists(st.integers(0, max(0, chains - 1)), min_size=targets, max_size=targets),
+            )
+        ),
+    )
+)
+
+
+@settings(max_examples=80)
+@given(templates, st.integers(0, 63), st.lists(st.integers(0, 2), min_size=8, max_size=8), st.booleans(), u16)
+def test_a_structure_survives_writing_reading_and_moving(given_, offset, steps, resolutions, number):
+    targets, (chains, made, protected_by) = given_
+    rows, spatial, temporal = [], 0, 0
+    for step, (dtis, references, diffs) in zip(steps, made, strict=False):
+        rows.append((spatial, temporal, dtis, references, diffs))
+        if step == 2 and spatial < 3:
+            spatial, temporal = spatial + 1, 0
+        else:
+            temporal += step == 1
+    sizes = [(320 << n, 180 << n) for n in range(spatial + 1)][: rows[-1][0] + 1] if resolutions else []
+    data = write_descriptor(
+        number=number,
+        template=offset,
+        structure=lambda bits: write_structure(
+            bits, offset, targets, rows, protected_by if chains else (), sizes
+        ),
+        references=[1, 300, 4000],
+    )
+    for moved, at in ((data, offset), (move_descriptor(data, 60000, 40), offset + 40 & 63)):
+        read = parse_descriptor(moved)
+        structure = read.structure
+        assert isinstance(structure, Structure)
+        assert (structure.offset, len(structure.targets)) == (at, targets)
+        assert [
+            (t.spatial, t.temporal, [*t.dtis], [*t.references], [*t.chains]) for t in structure.templates
+        ] == [(s, t, d, r, c) for s, t, d, r, c in rows]
+        assert [*structure.protected_by] == (protected_by if chains else [])
+        assert [*structure.resolutions] == sizes
+        assert read.template == at
+        assert read.frame.references == (1, 300, 4000)
+        assert read.active == (1 << targets) - 1
+    assert parse_descriptor(move_descriptor(data, 60000, 40)).number == (number + 60000) & 0xFFFF
+    later = parse_descriptor(write_descriptor(number=5, template=offset, starts=False), structure)
+    assert (later.starts, later.ends, later.number, later.frame) == (False, True, 5, None)
+    known = parse_descriptor(data).structure
+    assert parse_descriptor(write_descriptor(number=5, template=offset), known).frame is known.templates[0]
+    assert parse_descriptor(write_descriptor(number=5, template=offset + len(rows) & 63), known).frame is None
+
+
+@pytest.mark.parametrize(
+    "layers",
+    ["1" * 9, "2" * 5, "0" * 70],  # ever higher temporal layers, spatial layers, templates
+)
+def test_a_forged_structure_is_bounded(layers):
+    bits = BitWriter()
+    bits.put(0xC00000, 24)
+    bits.put(0b10000, 5)
+    bits.put(31, 11)
+    for step in layers:
+        bits.put(int(step), 2)
+    bits.put(0, 8 * 200)
+    with pytest.raises(Malformed, match="bounds"):
+        parse_descriptor(bits.done())
+
+
+def test_structures_that_come_too_fast_are_not_read():
+    """Reading one costs more than a packet is worth; the same again costs nothing."""
+    frames = Frames()
+
+    def structure(bits, offset):
+        write_structure(bits, offset, 2, [(0, 0, (2, 2), (1,), ()), (0, 1, (0, 1), (1,), ())])
+
+    def read(offset, now):
+        data = write_descriptor(number=1, template=offset, structure=lambda bits: structure(bits, offset))
+        return frames.read(data, now, newest=True)[0].structure
+
+    for _ in range(1000):
+        assert read(3, 1.0)
+    with pytest.raises(Malformed, match="too fast"):
+        for number in range(70):
+            read(number % 60, 1.0)
+    assert read(61, 2.0)
+
+
+def test_red_is_unwrapped_and_renamed():
+    older, newer = b"older", b"newer!"
+    head = bytes((0x80 | 111, 960 >> 6, (960 & 0x3F) << 2 | len(older) >> 8, len(older), 111))
+    payload = head + older + newer
+    red = Red(payload)
+    assert red.blocks == [111, 111]
+    assert payload[red.primary :] == newer
+    renamed = red.renamed(payload, 109)
+    assert Red(renamed).blocks == [109, 109]
+    assert renamed[5:] == older + newer
+    assert Red(b"\x6fabc").primary == 1
+    for broken in (b"", b"\xef\0\0", head[:-1] + b"\xef", head, b"\xef\0\0\0" * 9 + b"\x6f"):
+        with pytest.raises(Malformed):
+            Red(broken)

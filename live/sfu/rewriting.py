@@ -1,0 +1,178 @@
+"""How packets are written towards viewers: the body once for all who look alike, twelve bytes for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Generic, NamedTuple
+
+from live.sfu.cache import Packet
+from live.sfu.contract import (
+    ABS_SEND_TIME,
+    DEPENDENCY_DESCRIPTOR,
+    MID,
+    TO_VIEWERS,
+    Cast,
+    Codec,
+    Fanout,
+    Head,
+    P,
+    Slot,
+)
+from live.sfu.descriptor import MANDATORY, move_descriptor
+from live.sfu.numbers import SEQUENCE
+from live.sfu.rtp import EXTENDED, PLAIN, write_extensions
+
+if TYPE_CHECKING:
+    from live.sfu.downtrack import Downtrack
+
+
+class Shifts(NamedTuple):
+    """What is added to the counters inside a packet, so that a viewer's go on over a change of source.
+
+    Attributes:
+        picture: To the picture id of VP8 and VP9.
+        tl0: To TL0PICIDX.
+        frames: To the frame number of the dependency descriptor.
+        templates: To its template ids.
+    """
+
+    picture: int = 0
+    tl0: int = 0
+    frames: int = 0
+    templates: int = 0
+
+
+UNMOVED = Shifts()
+
+
+class Rewrite(Generic[P]):
+    """How a point's packets are written for downtracks that look alike: their body is built once.
+
+    Attributes:
+        downtracks: Those attached now (a dict as an ordered set); changed by `add` and `remove`.
+    """
+
+    __slots__ = (
+        "_cast",
+        "_descriptor",
+        "_mid",
+        "_moves",
+        "_pt",
+        "_red",
+        "_send_time",
+        "_two_byte",
+        "downtracks",
+        "shifts",
+    )
+
+    def __init__(
+        self, slot: Slot, source: dict[str, int], shifts: Shifts, red: Codec | None, pt: int
+    ) -> None:
+        """Towards `slot`, from a publication with the extension ids of `source`.
+
+        Args:
+            slot: One of those that look alike.
+            source: Extension ids by URI.
+            shifts: See there.
+            red: The viewer's RED format; without it redundant blocks are taken off.
+            pt: The viewer's payload type of what RED contains.
+        """
+        self.downtracks: dict[Downtrack[P], None] = {}
+        self._cast: Cast[P] | None = None
+        ids = slot.extensions
+        self._mid = [(ids[MID], slot.mid.encode())] if MID in ids else []
+        self._send_time = ids.get(ABS_SEND_TIME)
+        # The structure of a scalable stream does not fit the one-byte form, and without it other descriptors
+        # are of no use.
+        mute = (MID, ABS_SEND_TIME) if slot.two_byte else (MID, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR)
+        self._moves = [
+            (source[uri], ids[uri]) for uri in TO_VIEWERS if uri in source and uri in ids and uri not in mute
+        ]
+        moved = shifts.frames or shifts.templates
+        self._descriptor = source.get(DEPENDENCY_DESCRIPTOR, -1) if moved else -1
+        self._two_byte = slot.two_byte
+        self._red = red
+        self._pt = pt
+        self.shifts = shifts
+
+    def body(
+        self, packet: Packet, sent: float, *, move: int = 0, filler: bool = False, prefix: bytes = b""
+    ) -> tuple[int, bytes]:
+        """First header byte, and extensions and payload.
+
+        Args:
+            packet: As it came.
+            sent: Seconds; for abs-send-time.
+            move: What the operating point adds to its picture id.
+            filler: Without payload: it stands for a packet that the viewer does without.
+            prefix: Stands before the payload (RTX).
+        """
+        elements = list(self._mid)
+        if self._send_time is not None:
+            elements.append((self._send_time, (int(sent * (1 << 18)) & 0xFFFFFF).to_bytes(3)))
+        payload = b""
+        if not filler:
+            if packet.extensions:
+                for theirs, ours in self._moves:
+                    value = packet.extensions.get(theirs)
+                    if value is not None:
+                        if theirs == self._descriptor and len(value) >= MANDATORY:
+                            value = move_descriptor(value, self.shifts.frames, self.shifts.templates)
+                        elements.append((ours, value))
+            payload = self._payload(packet, move)
+        block = write_extensions(elements, two_byte=self._two_byte) if elements else b""
+        return EXTENDED if block else PLAIN, block + prefix + payload
+
+    def _payload(self, packet: Packet, move: int) -> bytes:
+        payload = packet.payload
+        if packet.red is not None:
+            if self._red is None:
+                return payload[packet.red.primary :]
+            return payload if {*packet.red.blocks} == {self._pt} else packet.red.renamed(payload, self._pt)
+        picture, tl0 = self.shifts.picture + move, self.shifts.tl0
+        if packet.head is not None and packet.head.picture_id is not None and (picture or tl0):
+            payload = packet.head.rewrite(payload, picture, tl0)
+        return payload
+
+    def payload_type(self, packet: Packet, pt: int) -> int:
+        """The viewer's payload type for a packet of a stream it has as `pt`."""
+        return pt if packet.red is None or self._red is None else self._red.pt
+
+    def add(self, downtrack: Downtrack[P]) -> None:
+        """Feed a downtrack from now on, by the numbers that it has now."""
+        self.downtracks[downtrack] = None
+        self._cast = None
+
+    def remove(self, downtrack: Downtrack[P]) -> None:
+        """Feed a downtrack no longer."""
+        self.downtracks.pop(downtrack, None)
+        self._cast = None
+
+    def fan_out(
+        self,
+        packet: Packet,
+        number: int,
+        downtracks: dict[Downtrack[P], None],
+        *,
+        move: int,
+        marker: int,
+        filler: bool,
+        late: bool,
+    ) -> Fanout[P]:
+        """The packet for each of `downtracks`, with the number of its point; see `body`.
+
+        A late one is only for those that began before it.
+        """
+        first, body = self.body(packet, packet.arrived, move=move, filler=filler)
+        head = Head(first, marker, self.payload_type(packet, -1), number & SEQUENCE, packet.timestamp)
+        if late:
+            cast = _cast([d for d in downtracks if number >= d.start])
+        elif downtracks is not self.downtracks:
+            cast = _cast(downtracks)
+        else:
+            cast = self._cast = self._cast or _cast(downtracks)
+        return Fanout.cast_to(cast, head, body)
+
+
+def _cast(downtracks: Iterable[Downtrack[P]]) -> Cast[P]:
+    return Cast([(d.peer, d.pt, d.shift, d.timestamp_shift, d.ssrc) for d in downtracks])
