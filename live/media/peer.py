@@ -7,6 +7,7 @@ from typing import Literal
 
 from aioice import stun
 
+from live.media.budget import Budget
 from live.media.dtls import Certificate, Dtls, DtlsError
 from live.media.ice import Address, Credentials, Paths, check
 from live.media.negotiation import Offered, Remote
@@ -33,6 +34,7 @@ class Peer:
         local: our credentials, fresh after each ICE restart.
         srtp: None until the DTLS handshake is done.
         paths: its addresses.
+        budget: how much it may still ask.
         made_at: when the offer came, monotonic seconds.
     """
 
@@ -63,6 +65,7 @@ class Peer:
         self.remote: Remote | None = None
         self.srtp: Srtp | None = None
         self.paths = Paths()
+        self.budget = Budget()
         self._dtls: Dtls | None = None
         self._send: Send | None = None
         self._task: asyncio.Task[None] | None = None

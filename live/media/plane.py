@@ -176,6 +176,8 @@ class Plane:
         peer = self._find(room, resource)
         if etag is None:
             raise MediaRefused("etag_required", 428)
+        if not peer.budget.patch(time.monotonic()):
+            raise MediaRefused("too_many_patches", 429)
         try:
             read = read_fragment(fragment)
         except SdpError as error:
@@ -252,6 +254,7 @@ class Plane:
             "relay_dropped": sum(o.dropped for r in self._rooms.values() for o in r.outlets.values()),
             "relays": sum(len(room.outlets) for room in self._rooms.values()),
             "strange": self._strange,
+            "over_budget": sum(p.budget.refused for p in self._peers.values()),
             "tcp_connections": len(self._port.streams.connections),
             **{f"datagrams_{name}": value for name, value in self._port.counts.items()},
         }
@@ -357,11 +360,16 @@ class Plane:
         if srtp is None or len(datagram) < 8:  # noqa: PLR2004  # the shortest RTCP
             return
         room = self._rooms[peer.room]
+        now = time.monotonic()
         try:
             if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
-                room.router.receive_rtcp(peer, bytes(srtp.unprotect_rtcp(datagram)), time.monotonic())
+                packet = bytes(srtp.unprotect_rtcp(datagram))
+                if peer.budget.rtcp(now):
+                    room.router.receive_rtcp(peer, packet, now)
             elif peer.publishes:
-                room.router.receive_rtp(peer, bytes(srtp.unprotect(datagram)), time.monotonic())
+                packet = bytes(srtp.unprotect(datagram))
+                if peer.budget.rtp(len(packet), now):
+                    room.router.receive_rtp(peer, packet, now)
         except SrtpError:
             self._strange += 1
         else:

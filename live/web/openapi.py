@@ -1,5 +1,6 @@
 """`/api/openapi.json`: OpenAPI 3.1, printed from operations and their structs, so it cannot lag behind."""
 
+import itertools
 import re
 from typing import Any
 
@@ -81,9 +82,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return made
 
 
-def _problems(codes: list[str]) -> dict[str, Any]:
+def _problems(*lists: list[str]) -> dict[str, Any]:
     by_status: dict[str, list[str]] = {}
-    for code in codes:
+    for code in itertools.chain(*lists):
         by_status.setdefault(str(TITLES[code][0] if code in TITLES else 409), []).append(code)
     schema = {"application/problem+json": {"schema": _ref(ProblemBody)}}
     return {
@@ -130,7 +131,8 @@ def _patch() -> dict[str, Any]:
             "200": {"description": "our side of an ICE restart"},
             "204": {"description": "taken"},
             **_problems(
-                ["unknown_resource", "etag_mismatch", "etag_required", "media_type_refused", "bad_ticket"]
+                ["unknown_resource", "etag_mismatch", "etag_required", "media_type_refused", "bad_ticket"],
+                ["sdpfrag_invalid", "too_many_patches"],
             ),
         },
         "security": _security(Access.MEMBER),
