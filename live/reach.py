@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from live.iceurl import IceUrl, read_ice_url
 from live.media.control import MediaSettings
 from live.media.knock import knock, knock_through, listening
-from live.media.relay import Relay, TurnRefused, Unreachable, bind, reach
+from live.media.turn import Relay, TurnRefused, Unreachable, bind, reach
 from live.media.udp import advertised
 from live.settings import Settings
 from live.web.turn import credentials

@@ -14,7 +14,7 @@ from aioice import stun
 from live.media.control import MediaSettings
 from live.media.ice import Passwords
 from live.media.plane import Plane
-from live.media.relay import Relay, Unreachable, ask, connect
+from live.media.turn import Relay, Unreachable, ask, connect
 
 _GONE = 400
 

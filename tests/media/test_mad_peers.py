@@ -85,7 +85,17 @@ async def forges_streams(at):
 
     def forged(n):
         pt = DICE.choice((0, 96, 97, 111))
-        return write_rtp(Rtp(0, pt, n & 0xFFFF, n, DICE.getrandbits(32), {}, DICE.randbytes(40)))
+        return write_rtp(
+            Rtp(
+                marker=0,
+                pt=pt,
+                sequence=n & 0xFFFF,
+                timestamp=n,
+                ssrc=DICE.getrandbits(32),
+                extensions={},
+                payload=DICE.randbytes(40),
+            )
+        )
 
     await burst(send, [forged(n) for n in range(6000)])
     assert (await at.link.stats())["router_layers"] <= 8

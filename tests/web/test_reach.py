@@ -11,7 +11,7 @@ import pytest
 from live.iceurl import IceUrl, read_ice_url
 from live.media.control import MediaSettings
 from live.media.knock import knock, listening
-from live.media.relay import Unreachable
+from live.media.turn import Unreachable
 from live.reach import Finding, Held, examine_port, examine_server, media_port
 from live.settings import BadSettings, Media, Settings, Turn, load
 from live.tickets import media_secret
