@@ -1,5 +1,6 @@
 """Text that people type: normalised, bounded, and free of characters that deceive the eye."""
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -12,6 +13,10 @@ _REGIONAL_INDICATORS = range(0x1F1E6, 0x1F200)
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _BIGGEST_CLUSTER = 16
 """Code points per grapheme above which a text is a trick (stacked marks), not writing."""
+_PLAIN = re.compile(
+    r"[\n\t -~\u2010-\u2027\u3000-\u3020\u3041-\u3096\u309b-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff9d]*"
+)
+"""Letters, kana, kanji and punctuation that stand for themselves: normal, harmless, one grapheme each."""
 
 
 @lru_cache(maxsize=8192)
@@ -31,7 +36,7 @@ def graphemes(text: str) -> int:
 
     An approximation of UAX #29 that needs no tables beyond the standard library's.
     """
-    if text.isascii():
+    if _PLAIN.fullmatch(text):
         return len(text)
     count, joined, flags = 0, False, 0
     for char in text:
@@ -62,13 +67,18 @@ def clean(text: str, *, least: int = 1, most: int) -> str:
     """
     if len(text) > most * _BIGGEST_CLUSTER:
         raise Refused("too_long", at=most)
-    kept = "".join(char for char in unicodedata.normalize("NFC", text) if _harmless(char)).strip()
+    kept = text if _PLAIN.fullmatch(text) else _normal(text)
+    kept = kept.strip()
     length = graphemes(kept)
     if length < least:
         raise Refused("too_short", at=least)
     if length > most or len(kept) > most * 4:
         raise Refused("too_long", at=most)
     return kept
+
+
+def _normal(text: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFC", text) if _harmless(char))
 
 
 def clean_name(text: str) -> str:

@@ -4,7 +4,6 @@ A frame becomes one `Message` per level and tick; whoever has events of their ow
 a frame of their own. `rooms.sees` decides everything.
 """
 
-import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,8 @@ from live.gateway.message import Message
 from live.protocol.frames import Card, Events, Seen
 from rooms import SUBJECT, Entry, Event, Level, Role, visible
 
+ALIASES_KEPT = 20_000
+"""Blinded names that are not computed anew."""
 PROSE = frozenset({"text", "answer", "title", "label", "key", "low", "high"})
 """Fields that people wrote; an id in there names nobody."""
 
@@ -48,10 +49,17 @@ class Blinding:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._aliases: dict[tuple[str, str], str] = {}
 
     def alias(self, session: str, person: str) -> str:
         """A person's blinded name in one session."""
-        return f"a-{self._digest('alias', session, person)[:20]}"
+        name = self._aliases.get((session, person))
+        if name is None:
+            if len(self._aliases) >= ALIASES_KEPT:
+                self._aliases.clear()
+            name = f"a-{self._digest('alias', session, person)[:20]}"
+            self._aliases[session, person] = name
+        return name
 
     def key(self, session: str, person: str, nonce: str) -> str:
         """What a command is remembered by; tells nobody who asked."""
@@ -59,7 +67,7 @@ class Blinding:
 
     def _digest(self, *parts: str) -> str:
         text = "\x00".join(parts).encode()
-        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, text, "sha256").hex()
 
 
 class Member:
