@@ -190,6 +190,11 @@ class Connection:
         """Bytes in the outbox."""
         return self._outbox.size
 
+    @property
+    def clear(self) -> bool:
+        """Whether nothing waits and more may be said: a message may overtake the outbox."""
+        return self.closing is None and not self._outbox.size
+
     def drain(self) -> Message | None:
         """The next message to write, if any."""
         return self._outbox.take()

@@ -33,6 +33,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self.drained: Callable[[], None] | None = None
+        self._takes = True
         self._deflates = False
         if self.config.ws_per_message_deflate:
             # Without context takeover one deflated message serves all, and no connection keeps a window.
@@ -56,9 +57,15 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
         await super().run_asgi()
 
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        super().pause_writing()
+        self._takes = False
+
     def resume_writing(self) -> None:
         """The transport's buffer is low again."""
         super().resume_writing()
+        self._takes = True
         if self.drained is not None:
             self.drained()
 
@@ -77,7 +84,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     @property
     def ready(self) -> bool:
         """Whether `write` may be called."""
-        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+        return self._takes and not self.close_sent and not self.transport.is_closing()
 
     def write(self, message: Message) -> None:
         """Send a message; only while `ready`. A transport that fails hurts nobody else: it ends."""

@@ -12,9 +12,8 @@ from typing import Final
 
 import structlog
 
-from live.gateway.connection import Connection
 from live.gateway.host import Change, Host, Setting
-from live.gateway.viewing import Blinding, Caller, Member
+from live.gateway.viewing import Blinding, Caller, Line, Member
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
 from live.stores import Store, StoreAway
@@ -181,18 +180,16 @@ class Hub:
 
     # -- for the sockets ---------------------------------------------------------------------------
 
-    async def join(
-        self, session: str, caller: Caller, hello: Hello, connection: Connection, wake: Callable[[], None]
-    ) -> Visit | None:
+    async def join(self, session: str, caller: Caller, hello: Hello, line: Line) -> Visit | None:
         """Bring a person into a room; if that cannot be, the connection is told why and closed.
 
         Args:
             session: Session id.
             caller: From the ticket.
             hello: The greeting, with the position to resume from.
-            connection: The viewer's connection.
-            wake: Called when the connection has something to write.
+            line: The viewer's connection with its wire.
         """
+        connection = line.connection
         try:
             if self._draining:
                 raise Refused("restarting")  # noqa: TRY301 - one place turns refusals into codes
@@ -212,14 +209,14 @@ class Hub:
         except StoreAway:
             connection.close(Close.STORE_AWAY)
             return None
-        member = self._member(host, caller, connection, wake)
+        member = self._member(host, caller, line)
         host.admit(member, hello)
         return Visit(host, member)
 
-    def _member(self, host: Host, caller: Caller, connection: Connection, wake: Callable[[], None]) -> Member:
+    def _member(self, host: Host, caller: Caller, line: Line) -> Member:
         alias = self._world.blinding.alias(host.session, caller.person)
         stamp = f"{self._clock():015d}-{fresh()}"
-        return Member(caller, alias, connection, stamp, wake)
+        return Member(caller, alias, line, stamp)
 
     # -- rooms that are open -----------------------------------------------------------------------
 

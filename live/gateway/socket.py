@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from live.gateway.connection import Connection
 from live.gateway.direct import EXTENSION, DirectProtocol
 from live.gateway.hub import Hub, Visit, clock
+from live.gateway.message import Message
 from live.gateway.viewing import Caller
 from live.protocol.codes import SUBPROTOCOL, Close
 from live.protocol.frames import Hello, Limits
@@ -103,7 +104,7 @@ class RoomSocket:
         if caller is None:
             line.connection.close(Close.BAD_TICKET)
             return None
-        return await self._hub.join(session, caller, hello, line.connection, line.wake)
+        return await self._hub.join(session, caller, hello, line)
 
 
 class _Line:
@@ -116,6 +117,14 @@ class _Line:
         self._wire.begin(self.wake)
         self._visit: Visit | None = None
         self._giving_up: asyncio.TimerHandle | None = None
+
+    def send(self, message: Message, kind: str | None = None) -> None:
+        """Send a message: past the outbox when nothing waits there and the wire takes it."""
+        if self.connection.clear and self._wire.ready:
+            self._wire.write(message)
+        else:
+            self.connection.send_ready(message, kind)
+            self.wake()
 
     def wake(self) -> None:
         """The connection has outputs, or the wire takes them again: write; close when that is due."""

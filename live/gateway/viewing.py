@@ -6,7 +6,7 @@ a frame of their own. `rooms.sees` decides everything.
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -70,31 +70,38 @@ class Blinding:
         return hmac.digest(self._secret, text, "sha256").hex()
 
 
+class Line(Protocol):
+    """A viewer's connection with the wire behind it."""
+
+    connection: Connection
+
+    def send(self, message: Message, kind: str | None = None) -> None:
+        """Send a message; of a lossy `kind` only the newest waits."""
+
+    def wake(self) -> None:
+        """The connection has outputs."""
+
+
 class Member:
-    """One viewer: a connection, and how much of the room it sees.
+    """One viewer: a line, and how much of the room it sees.
 
     Attributes:
+        push: Sends a message.
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
         level: What it sees now.
         tallies: What it was last told of each poll.
     """
 
-    def __init__(
-        self, caller: Caller, alias: str, connection: Connection, stamp: str, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, caller: Caller, alias: str, line: Line, stamp: str) -> None:
         self.caller = caller
         self.alias = alias
         self.names = frozenset({caller.person, alias})
-        self.connection = connection
+        self.connection = line.connection
+        self.push = line.send
         self.seat = f"{caller.person}/{stamp}"
         self.level = Level.EVERYONE
         self.tallies: dict[str, Message] = {}
-        self._wake = wake
-
-    def push(self, message: Message, kind: str | None = None) -> None:
-        """Send a message."""
-        self.connection.send_ready(message, kind)
-        self._wake()
+        self._wake = line.wake
 
     def tell(self, act: Callable[[Connection], None]) -> None:
         """Do something with the connection and see that its outputs are drained."""
@@ -170,17 +177,20 @@ def deliver(members: Iterable[Member], entries: Sequence[Entry], cards: Cards) -
     """Send entries to everybody, as far as each may see them."""
     position = entries[-1].seq
     special = addressed(entries)
-    ready: dict[Level, Message | None] = {}
+    ready: list[Message | None] = [None] * len(Level)
+    made: set[Level] = set()
     for member in members:
-        if special & member.names:
+        if special and special & member.names:
             seen = seen_by(member.level, member.names, entries)
             people = cards.named(event for entry in seen for event in entry.events)
             if seen:
                 member.push(Message.of(Events(seq=position, entries=seen, cards=people)))
             continue
-        if member.level not in ready:
-            ready[member.level] = _for_level(member.level, entries, cards, position)
-        if (message := ready[member.level]) is not None:
+        message = ready[member.level]
+        if message is None and member.level not in made:
+            made.add(member.level)
+            message = ready[member.level] = _for_level(member.level, entries, cards, position)
+        if message is not None:
             member.push(message)
 
 

@@ -255,7 +255,7 @@ async def test_a_listener_that_fails_and_a_fan_out_that_fails_send_people_to_res
         patient.viewer(session, "attendee:saki") as saki,
         patient.viewer(session, "moderator:mio") as mio,
     ):
-        patient.hub._find(session).members["saki"].names = None
+        patient.hub._find(session).members["saki"].push = None
         done = await mio.do(Post(text="hi"))
         assert isinstance(done, Done)
         assert await saki.gone() == await mio.gone() == Close.RESYNC

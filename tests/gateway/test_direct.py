@@ -17,7 +17,7 @@ def test_what_the_seam_stands_on():
         assert callable(getattr(WebSocketsSansIOProtocol, name)), name
     ours = set(DirectProtocol.end.__code__.co_names) | set(DirectProtocol.ready.fget.__code__.co_names)
     theirs = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
-    held = {"close_sent", "close_timer", "close_timeout", "conn", "queue", "read_paused", "writable"}
+    held = {"close_sent", "close_timer", "close_timeout", "conn", "queue", "read_paused", "transport"}
     assert held <= ours
     assert held <= theirs
 

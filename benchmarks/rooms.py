@@ -1,0 +1,269 @@
+"""`make bench-rooms`: what one delivery to one open page costs, beside the peers, in one run.
+
+Every server gets the same load: real WebSockets of a client in C (`peers/load.c`), one of which publishes texts
+of 200 bytes that all others hear. Servers take turns; the cost of a delivery is the server process's user and
+system CPU divided by the deliveries that the client counted. Events come 25 ms apart, so that nobody's batching
+helps. Madoi alone keeps every event on disk before it tells anybody; the others keep nothing.
+
+Peers come from the registries: Socket.IO and `ws` by npm, uWebSockets by PyPI's socketify, nchan by Debian.
+What is missing is left out and said. `bare C` is a loop of send(), the floor.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.kit.redis import RedisServer, free_port
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+TICK = os.sysconf("SC_CLK_TCK")
+DIALECTS = {"madoi": "madoi", "madoi (redis)": "madoi", "socket.io": "socketio", "nchan": "nchan"}
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system CPU of a process and its children that live."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return (int(fields[11]) + int(fields[12])) / TICK + sum(cpu_seconds(int(child)) for child in children)
+
+
+def rss_kb(pid: int) -> int:
+    """Resident memory of a process, kB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+class Case:
+    """A server and a load client attached to it."""
+
+    def __init__(self, name: str, server: subprocess.Popen[str], port: int, load: Path, viewers: int) -> None:
+        self.name, self.server = name, server
+        before = rss_kb(server.pid)
+        started = cpu_seconds(server.pid)
+        words = [load, str(port), DIALECTS.get(name, "raw"), str(viewers)]
+        self.load = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.load.stdout.readline() != "ready\n":
+            raise RuntimeError(f"{name}: not everybody came in")
+        self.join_ms = 1000 * (cpu_seconds(server.pid) - started) / viewers
+        self.kb_each = (rss_kb(server.pid) - before) / viewers
+
+    def run(self, rate: float, seconds: float) -> dict[str, float]:
+        """Publish for a time; returns what the client saw and what the server spent."""
+        before = cpu_seconds(self.server.pid)
+        begin = time.perf_counter()
+        print(rate, seconds, file=self.load.stdin, flush=True)
+        seen = json.loads(self.load.stdout.readline())
+        spent = cpu_seconds(self.server.pid) - before
+        elapsed = time.perf_counter() - begin
+        return seen | {
+            "us": 1e6 * spent / max(1, seen["deliveries"]),
+            "cores": spent / elapsed,
+            "per_second": seen["deliveries"] / seen["seconds"],
+        }
+
+    def close(self) -> None:
+        """End both processes."""
+        for process in (self.load, self.server):
+            process.terminate()
+        for process in (self.load, self.server):
+            process.wait(10)
+
+
+class Bench:
+    """Where things were built, and how servers are started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.missing: list[str] = []
+        self.load = self.compiled("load", HERE / "peers/load.c")
+
+    def compiled(self, name: str, source: Path, *options: str) -> Path:
+        """Build one of our C programs."""
+        target = self.folder / name
+        subprocess.run(["cc", "-O2", "-o", target, source, *options], check=True)
+        return target
+
+    def servers(self) -> dict[str, list[str | Path]]:
+        """The command of each server that can run here."""
+        commands: dict[str, list[str | Path]] = {
+            "madoi": [sys.executable, HERE / "peers/madoi.py", self.folder / "data"],
+            "bare C": [self.compiled("bare", HERE / "peers/bare.c", "-lcrypto")],
+        }
+        if self._npm():
+            commands["socket.io"] = ["node", self.folder / "peers/socketio.mjs"]
+            commands["ws"] = ["node", self.folder / "peers/ws.mjs"]
+        else:
+            self.missing += ["socket.io", "ws"]
+        if importlib.util.find_spec("socketify") or self._socketify():
+            commands["uWebSockets"] = [sys.executable, HERE / "peers/uws.py", str(free_port())]
+        else:
+            self.missing.append("uWebSockets")
+        module = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+        if shutil.which("nginx") and module.exists():
+            commands["nchan"] = self._nchan(module)
+        else:
+            self.missing.append("nchan (apt install libnginx-mod-nchan nginx-light)")
+        return commands
+
+    def _npm(self) -> bool:
+        peers = self.folder / "peers"
+        shutil.copytree(HERE / "peers", peers, ignore=shutil.ignore_patterns("node_modules"))
+        install = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--no-package-lock"]
+        if shutil.which("npm") is None:
+            return False
+        return subprocess.run(install, cwd=peers, check=False).returncode == 0
+
+    def _socketify(self) -> bool:
+        packages = self.folder / "python"
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages, "socketify"]
+        self.env["PYTHONPATH"] += f"{os.pathsep}{packages}"
+        return not subprocess.run(install, check=False).returncode
+
+    def _nchan(self, module: Path) -> list[str | Path]:
+        port, config = free_port(), self.folder / "nchan.conf"
+        config.write_text(
+            f"""daemon off; worker_processes 1; pid {self.folder}/nginx.pid; error_log stderr crit;
+load_module {module};
+events {{ worker_connections 20000; }}
+http {{ access_log off; server {{ listen 127.0.0.1:{port} backlog=2048;
+  location /sub {{ nchan_subscriber websocket; nchan_channel_id bench;
+    nchan_subscriber_first_message newest; }}
+  location /pub {{ nchan_publisher websocket; nchan_channel_id bench; nchan_message_buffer_length 1; }}
+}} }}
+"""
+        )
+        nginx = f"echo {port}; exec nginx -p {self.folder} -c {config}"
+        return ["sh", "-c", nginx]
+
+    @contextlib.contextmanager
+    def case(self, name: str, command: list[str | Path], viewers: int) -> Iterator[Case]:
+        """Start a server and bring everybody in; both end with the block."""
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        (self.folder / "data").mkdir()
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self.env)
+        case = None
+        try:
+            port = int(server.stdout.readline())
+            time.sleep(0.5)
+            case = Case(name, server, port, self.load, viewers)
+            yield case
+        finally:
+            if case is not None:
+                case.close()
+            else:
+                server.kill()
+
+
+def compare(bench: Bench, viewers: int, rounds: int, seconds: float) -> dict[str, list[dict[str, float]]]:
+    """All servers at once with everybody in; they are loaded in turn."""
+    results: dict[str, list[dict[str, float]]] = {}
+    with contextlib.ExitStack() as stack:
+        cases = [
+            stack.enter_context(bench.case(name, command, viewers))
+            for name, command in bench.servers().items()
+        ]
+        for number in range(rounds + 1):
+            for case in cases:
+                result = case.run(40, seconds)
+                if number:  # the first round warms up
+                    results.setdefault(case.name, []).append(result)
+        for case in cases:
+            results[case.name][0] |= {"join_ms": case.join_ms, "kb": case.kb_each}
+    return results
+
+
+def durable(bench: Bench, viewers: int, rate: float, seconds: float) -> dict[str, dict[str, float]]:
+    """Madoi alone at a higher rate, with both stores."""
+    found = {}
+    with bench.case(
+        "madoi", [sys.executable, HERE / "peers/madoi.py", bench.folder / "data"], viewers
+    ) as case:
+        case.run(rate, 1)
+        found["embedded"] = case.run(rate, seconds)
+    if shutil.which("redis-server"):
+        folder = bench.folder / f"redis-{viewers}"
+        folder.mkdir()
+        redis = RedisServer(folder).start()
+        try:
+            command = [sys.executable, HERE / "peers/madoi.py", redis.url]
+            with bench.case("madoi (redis)", command, viewers) as case:
+                case.run(rate, 1)
+                found["redis"] = case.run(rate, seconds)
+        finally:
+            redis.stop()
+    else:
+        bench.missing.append("Redis (apt install redis-server)")
+    return found
+
+
+def median(runs: list[dict[str, float]], key: str) -> float:
+    """The median of one figure."""
+    return statistics.median(run[key] for run in runs)
+
+
+def main() -> None:
+    """Measure, and print a table and a last line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--viewers", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--only-compare", action="store_true")
+    options = parser.parse_args()
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    line: dict[str, object] = {"bench": "rooms"}
+    with tempfile.TemporaryDirectory(prefix="madoi-bench-") as folder:
+        bench = Bench(Path(folder))
+        results = compare(bench, options.viewers, options.rounds, options.seconds)
+        print(f"\n{options.viewers} open pages, 40 events/s, medians of {options.rounds} interleaved rounds")
+        print(f"{'':14}{'µs/delivery':>12}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}{'kB/page':>9}{'join ms':>9}")
+        for name, runs in sorted(results.items(), key=lambda item: median(item[1], "us")):
+            lost = sum(run["expected"] - run["deliveries"] for run in runs)
+            print(
+                f"{name:14}{median(runs, 'us'):12.2f}{median(runs, 'p50_ms'):9.1f}"
+                f"{median(runs, 'p99_ms'):9.1f}"
+                f"{lost:7.0f}{runs[0]['kb']:9.1f}{runs[0]['join_ms']:9.2f}"
+            )
+        ours = results["madoi"]
+        line["us_per_delivery"] = round(median(ours, "us"), 2)
+        for name, key in (
+            ("socket.io", "vs_socketio"),
+            ("ws", "vs_ws"),
+            ("uWebSockets", "vs_uws"),
+            ("nchan", "vs_nchan"),
+            ("bare C", "vs_bare_c"),
+        ):
+            if name in results:  # a round's machine is one machine: ratios first, then their median
+                pairs = zip(ours, results[name], strict=True)
+                line[key] = round(statistics.median(a["us"] / b["us"] for a, b in pairs), 2)
+        if not options.only_compare:
+            for viewers, rate, key in ((2000, 100, "p99_ms_2000x100"), (5000, 500, "deliveries_s_5000x500")):
+                print(f"\n{viewers} open pages, {rate} events/s, every one on disk")
+                print(f"{'':14}{'deliveries/s':>14}{'cores':>7}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}")
+                for store, run in durable(bench, viewers, rate, options.seconds * 2).items():
+                    print(
+                        f"{store:14}{run['per_second']:14,.0f}{run['cores']:7.2f}{run['p50_ms']:9.1f}"
+                        f"{run['p99_ms']:9.1f}{run['expected'] - run['deliveries']:7.0f}"
+                    )
+                    value = run["p99_ms"] if key.startswith("p99") else run["per_second"]
+                    line.setdefault(key, round(value))
+        for name in bench.missing:
+            print(f"left out: {name}")
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
