@@ -13,7 +13,7 @@ client  := live/web/client/index.html
 sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 say      = @printf '\033[1m» %s\033[0m\n'
 
-.PHONY: help run demo test check format build clean system client bench-fanout bench-media bench-lines bench-join
+.PHONY: help run demo test check format build clean system client bench-fanout bench-media bench-lines bench-join bench-rooms bench-commands bench-resume
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -63,6 +63,15 @@ bench-lines: system $(venv)/.development $(client) ## Picture and sound on bad l
 
 bench-join: system $(venv)/.development $(client) ## From the click to the first frame (docs/benchmarks.md)
 	@$(bin)/python benchmarks/first_frame.py
+
+bench-rooms: system $(venv)/.development ## What one delivery costs beside Socket.IO, ws, uWebSockets, nchan (docs/benchmarks.md)
+	@$(bin)/python -m benchmarks.rooms
+
+bench-commands: system $(venv)/.development ## Acknowledged commands a second, on disk, with both stores
+	@$(bin)/python -m benchmarks.commands
+
+bench-resume: $(venv)/.development ## 2,000 pages lose their line and come back at once
+	@$(bin)/python -m benchmarks.resume
 
 client: $(client) ## The client's files, built into live/web/client
 

@@ -1,9 +1,9 @@
 """`make bench-rooms`: what one delivery to one open page costs, beside the peers, in one run.
 
-Every server gets the same load: real WebSockets of a client in C (`peers/load.c`), one of which publishes texts
-of 200 bytes that all others hear. Servers take turns; the cost of a delivery is the server process's user and
-system CPU divided by the deliveries that the client counted. Events come 25 ms apart, so that nobody's batching
-helps. Madoi alone keeps every event on disk before it tells anybody; the others keep nothing.
+Every server gets the same load: real WebSockets of a client in C (`peers/load.c`), one of which publishes
+texts of 200 bytes that all others hear. Servers take turns; the cost of a delivery is the server process's user and
+system CPU divided by the deliveries that the client counted. Events come 25 ms apart, so that batching helps
+nobody. Madoi alone keeps every event on disk before it tells anybody; the others keep nothing.
 
 Peers come from the registries: Socket.IO and `ws` by npm, uWebSockets by PyPI's socketify, nchan by Debian.
 What is missing is left out and said. `bare C` is a loop of send(), the floor.
@@ -49,7 +49,7 @@ class Case:
     """A server and a load client attached to it."""
 
     def __init__(self, name: str, server: subprocess.Popen[str], port: int, load: Path, viewers: int) -> None:
-        self.name, self.server = name, server
+        self.name, self.server, self.port = name, server, port
         before = rss_kb(server.pid)
         started = cpu_seconds(server.pid)
         words = [load, str(port), DIALECTS.get(name, "raw"), str(viewers)]
@@ -63,8 +63,7 @@ class Case:
         """Publish for a time; returns what the client saw and what the server spent."""
         before = cpu_seconds(self.server.pid)
         begin = time.perf_counter()
-        print(rate, seconds, file=self.load.stdin, flush=True)
-        seen = json.loads(self.load.stdout.readline())
+        seen = self.order(f"run {rate} {seconds}")
         spent = cpu_seconds(self.server.pid) - before
         elapsed = time.perf_counter() - begin
         return seen | {
@@ -72,6 +71,11 @@ class Case:
             "cores": spent / elapsed,
             "per_second": seen["deliveries"] / seen["seconds"],
         }
+
+    def order(self, words: str) -> dict[str, float]:
+        """Give the client an order, and return its answer."""
+        print(words, file=self.load.stdin, flush=True)
+        return json.loads(self.load.stdout.readline())
 
     def close(self) -> None:
         """End both processes."""

@@ -1,10 +1,16 @@
 /* A load client: thousands of WebSockets that listen, one that publishes; counts and times what arrives.
  *
- *   load PORT DIALECT VIEWERS RATE SECONDS
+ *   load PORT DIALECT VIEWERS
  *
- * DIALECT is madoi, raw, nchan or socketio. Prints "ready" when everybody is in; each line on its input
- * ("RATE SECONDS") is one run, answered by one line of JSON. An event is a text of 200 bytes that begins with
- * "@t=<nanoseconds>@"; an answer may carry several events, each of which is one delivery.
+ * DIALECT is madoi, raw, nchan or socketio. Prints "ready" when everybody is in; each line on its input is an
+ * order, answered by one line of JSON:
+ *
+ *   run RATE SECONDS        publish for a time
+ *   cut                     every listener's connection ends without a goodbye
+ *   back EPOCH SEQ EVENTS   all connect again at once with that position (madoi); so many events were missed
+ *
+ * An event is a text of 200 bytes that begins with "@t=<nanoseconds>@"; an answer may carry several events, each
+ * of which is one delivery.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,7 +29,7 @@ enum { CONNECTING, SHAKING, OPEN };
 enum { EVENT_BYTES = 200, WAVE = 256, SAMPLES = 1 << 21, SAMPLED = 16 };
 
 struct line {
-	int fd, state, ready;
+	int fd, state, ready, heard;
 	size_t held, room;
 	char *data;
 };
@@ -34,6 +40,7 @@ static struct line *lines;
 static uint64_t deliveries;
 static uint32_t *samples;
 static size_t taken;
+static unsigned long long epoch, position;
 
 static void fail(const char *what)
 {
@@ -118,8 +125,13 @@ static void greet(struct line *line)
 	line->state = OPEN;
 	if (is("madoi")) {
 		int number = (int)(line - lines);
-		say(line, hello, (size_t)snprintf(hello, sizeof hello, "{\"t\":\"hello\",\"v\":1,\"ticket\":\"%s:p%d\"}",
-			publishes(line) ? "moderator" : "attendee", number));
+		int length = snprintf(hello, sizeof hello, "{\"t\":\"hello\",\"v\":1,\"ticket\":\"%s:p%d\"",
+			publishes(line) ? "moderator" : "attendee", number);
+		if (position)
+			length += snprintf(hello + length, sizeof hello - (size_t)length, ",\"epoch\":%llu,\"seq\":%llu",
+				epoch, position);
+		hello[length++] = '}';
+		say(line, hello, (size_t)length);
 	} else if (is("socketio")) {
 		say(line, "40", 2);
 	} else {
@@ -142,6 +154,7 @@ static void hear(struct line *line, const char *text, size_t length)
 	while ((at = memmem(at, (size_t)(end - at), "@t=", 3))) {
 		at += 3;
 		deliveries++;
+		line->heard++;
 		if ((line - lines) % SAMPLED == 0 && taken < SAMPLES)
 			samples[taken++] = (uint32_t)((now() - strtoull(at, NULL, 10)) / 1000);
 	}
@@ -285,9 +298,49 @@ static void run(double rate, double seconds)
 	fflush(stdout);
 }
 
+static void cut(void)
+{
+	for (struct line *line = lines; !publishes(line); line++) {
+		struct linger none = {.l_onoff = 1};
+		setsockopt(line->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+		close(line->fd);
+		line->state = CONNECTING;
+		line->held = 0;
+		line->ready = line->heard = 0;
+	}
+	puts("{}");
+	fflush(stdout);
+}
+
+static void back(int missed)
+{
+	uint64_t start = now(), end = start + 60000000000u;
+	int there, wrong = 0;
+	deliveries = taken = 0;
+	for (struct line *line = lines; !publishes(line); line++) {
+		begin(line);
+		if ((line - lines) % 64 == 63)
+			turn(0);
+	}
+	do {
+		turn(5);
+		there = 0;
+		for (struct line *line = lines; !publishes(line); line++)
+			there += line->heard >= missed;
+	} while (there < viewers && now() < end);
+	start = now() - start;
+	for (uint64_t settled = now() + 200000000u; now() < settled;)
+		turn(10);
+	for (struct line *line = lines; !publishes(line); line++)
+		wrong += line->heard != missed;
+	printf("{\"seconds\":%.3f,\"wrong\":%d}\n", (double)start / 1e9, wrong);
+	fflush(stdout);
+}
+
 int main(int count, char **words)
 {
 	double rate, seconds;
+	int missed;
 	if (count != 4) {
 		fprintf(stderr, "load PORT DIALECT VIEWERS\n");
 		return 2;
@@ -313,8 +366,12 @@ int main(int count, char **words)
 			return 0;
 		if (length > 0) {
 			order[length] = 0;
-			if (sscanf(order, "%lf %lf", &rate, &seconds) == 2)
+			if (sscanf(order, "run %lf %lf", &rate, &seconds) == 2)
 				run(rate, seconds);
+			else if (sscanf(order, "back %llu %llu %d", &epoch, &position, &missed) == 3)
+				back(missed);
+			else if (!strcmp(order, "cut\n"))
+				cut();
 		}
 		turn(20);
 	}
