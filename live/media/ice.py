@@ -12,16 +12,22 @@ from typing import NamedTuple
 
 from aioice import stun
 
-#: An address as the socket gives it: host and port, for IPv6 also flow and scope; for TCP also the word
-#: `tcp`.
-Address = tuple[str, int] | tuple[str, int, int, int] | tuple[str, int, str]
+#: An address as the socket gives it: host and port, for IPv6 also flow and scope; then, where the datagram
+#: came to one of several sockets, that socket's descriptor; for TCP host, port and the word `tcp`.
+Address = (
+    tuple[str, int]
+    | tuple[str, int, int]
+    | tuple[str, int, int, int]
+    | tuple[str, int, int, int, int]
+    | tuple[str, int, str]
+)
 
 #: Proven addresses kept per peer; the oldest silent one gives way.
-ADDRESS_LIMIT = 8
+ADDRESS_LIMIT = 16
 
-#: A check from a new address without USE-CANDIDATE moves media after the chosen one was silent so long,
-#: seconds.
-_REBINDING = 5.0
+#: A check without USE-CANDIDATE, as agents send them once they have nominated, moves media to its address
+#: after neither checks nor media came from the chosen one for so long, seconds.
+_REBINDING = 2.0
 
 _STUN_LIMIT = 1500
 
@@ -142,17 +148,19 @@ class Paths:
     Attributes:
         chosen: where to send, None before the first check.
         heard_at: when the last proven check arrived, in the caller's seconds; None before the first.
+        spoken_at: when media last came from the chosen address; the caller notes it.
     """
 
     def __init__(self) -> None:
         self.chosen: Address | None = None
         self.heard_at: float | None = None
+        self.spoken_at = float("-inf")
         self._heard: dict[Address, float] = {}
 
     def note(self, address: Address, *, nominated: bool, now: float) -> Address | None:
         """Notes a proven check; gives the address that had to be forgotten for it, if any."""
         chosen = self.chosen
-        silent = chosen is None or now - self._heard.get(chosen, now) > _REBINDING
+        silent = chosen is None or now - max(self._heard.get(chosen, now), self.spoken_at) > _REBINDING
         self._heard[address] = now
         self.heard_at = now
         if nominated or silent:

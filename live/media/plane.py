@@ -1,6 +1,7 @@
 """The whole media plane of one worker: one port, all rooms, and who a datagram is from."""
 
 import asyncio
+import itertools
 import secrets
 import socket
 import time
@@ -36,7 +37,7 @@ from live.media.relaying import Inlet
 from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
-from live.media.udp import Port, advertised
+from live.media.udp import Port, advertised, own_addresses
 from live.sfu import PublicationSpec, Source, Tier
 from live.sfu.contract import MID
 
@@ -45,6 +46,12 @@ _ANSWER_SECONDS = 30.0
 
 #: How often silent peers are looked for, seconds.
 _TICK = 1.0
+
+#: Ticks between looks at the machine's addresses.
+_ADDRESS_TICKS = 10
+
+#: Publishers at one host, as behind one NAT, that a packet from an unknown port of it may be from.
+_MOVED_TRIES = 8
 
 #: An address is not given to another peer while its holder was heard so recently, seconds.
 _HELD = 5.0
@@ -71,6 +78,7 @@ class Plane:
         self._certificate = Certificate()
         self._rooms: dict[str, MediaRoom] = {}
         self._peers: dict[str, Peer] = {}
+        self._publishing: dict[str, Peer] = {}
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
         self._dirty: set[MediaRoom] = set()
@@ -78,7 +86,7 @@ class Plane:
         self._tick: asyncio.TimerHandle | None = None
         self._relays: asyncio.Task[None] | None = None
         self._inlets: set[asyncio.Task[None]] = set()
-        self._strange = self._forwarded = self._relayed = 0
+        self._strange = self._ticks = self._forwarded = self._relayed = 0
         self._port = Port(self._receive, self._pause)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
@@ -86,11 +94,14 @@ class Plane:
     def open(self) -> int:
         """Binds the port and gives its number; raises `OSError` when it cannot."""
         settings = self._settings
-        self._port.open(settings.host, settings.port)
-        addresses = advertised(settings.host, settings.public_addresses)
-        self._candidates = candidates(addresses, self._port.number, tcp=self._port.takes_tcp)
+        self._port.open(settings.host, settings.port, own_addresses())
+        self._advertise()
         self._tick = asyncio.get_running_loop().call_later(_TICK, self._look)
         return self._port.number
+
+    def _advertise(self) -> None:
+        addresses = advertised(self._settings.host, self._settings.public_addresses)
+        self._candidates = candidates(addresses, self._port.number, tcp=self._port.takes_tcp)
 
     def listen(self, path: str) -> None:
         """Takes relays of rooms' homes on a unix socket; raises `OSError` when it cannot be made."""
@@ -128,6 +139,7 @@ class Plane:
         peer = self._admit(room, person, source=cast("Literal['camera', 'screen']", source), behind=False)
         peer.mid = accepted[0].line.mid
         peer.publications = tuple(_publication(peer, t) for t in accepted)
+        self._publishing[peer.resource] = peer
         peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
         return Answer(peer.resource, write_publication_answer(offer, taken, self._local(peer)), peer.etag)
 
@@ -329,6 +341,7 @@ class Plane:
     def _end(self, peer: Peer, *, on_purpose: bool) -> None:
         if self._peers.pop(peer.resource, None) is None:
             return
+        self._publishing.pop(peer.resource, None)
         for ufrag in peer.ufrags():
             self._by_ufrag.pop(ufrag, None)
         for address in peer.paths.addresses():
@@ -346,8 +359,13 @@ class Plane:
     def _receive(self, datagram: bytes, address: Address) -> None:
         first = datagram[0]
         peer = self._by_address.get(address)
-        if 128 <= first < 192 and peer is not None:  # noqa: PLR2004  # RFC 7983's range of RTP
-            self._receive_media(peer, datagram)
+        if 128 <= first < 192:  # noqa: PLR2004  # RFC 7983's range of RTP
+            heard = (
+                self._receive_moved(datagram, address)
+                if peer is None
+                else self._hear(peer, datagram, address)
+            )
+            self._strange += not heard
         elif 20 <= first < 64 and peer is not None:  # noqa: PLR2004  # RFC 7983's range of DTLS
             peer.take_dtls(datagram)
         elif is_stun(datagram):
@@ -355,10 +373,20 @@ class Plane:
         else:
             self._strange += 1
 
-    def _receive_media(self, peer: Peer, datagram: bytes) -> None:
+    def _receive_moved(self, datagram: bytes, address: Address) -> bool:
+        """Hears a publisher whose NAT has just given it another port, before a check proves the address.
+
+        SRTP proves whose the packet is, and nothing is sent there. Checks come only every few seconds, too
+        late for those who watch.
+        """
+        near = (p for p in self._publishing.values() if p.paths.chosen and p.paths.chosen[0] == address[0])
+        return any(self._hear(peer, datagram, address) for peer in itertools.islice(near, _MOVED_TRIES))
+
+    def _hear(self, peer: Peer, datagram: bytes, address: Address) -> bool:
+        """Takes RTP or RTCP; False when it is not the peer's."""
         srtp = peer.srtp
         if srtp is None or len(datagram) < 8:  # noqa: PLR2004  # the shortest RTCP
-            return
+            return False
         room = self._rooms[peer.room]
         now = time.monotonic()
         try:
@@ -371,9 +399,11 @@ class Plane:
                 if peer.budget.rtp(len(packet), now):
                     room.router.receive_rtp(peer, packet, now)
         except SrtpError:
-            self._strange += 1
-        else:
-            self._dirty.add(room)
+            return False
+        if address == peer.paths.chosen:
+            peer.paths.spoken_at = now
+        self._dirty.add(room)
+        return True
 
     def _receive_check(self, datagram: bytes, address: Address) -> None:
         now = time.monotonic()
@@ -414,6 +444,10 @@ class Plane:
             self._forwarded += room.forwarded
             self._relayed += room.relayed
             room.close()
+        self._ticks += 1
+        if self._ticks % _ADDRESS_TICKS == 0:  # one that floats may have come to us
+            self._port.answer_from(own_addresses())
+            self._advertise()
         self._tick = asyncio.get_running_loop().call_later(_TICK, self._look)
 
     async def close(self) -> None:

@@ -1,8 +1,11 @@
 """The one UDP port for everybody, read until it is empty and written without waiting.
 
-IPv4 always, and IPv6 on the same port where the machine has it. What the kernel does not take at once waits
-in a queue of `QUEUE_LIMIT` bytes; when that is full, the newest datagrams are dropped, as a full network
-would.
+IPv4 always, and IPv6 on the same port where the machine has it. Where the machine has several addresses, each
+has a socket of its own on that port, so that who asked one of them is answered from it: an ICE agent takes no
+other answer (RFC 8445 §7.2.5.2.1), and the kernel, asked to answer from any, picks the address of its route.
+
+What the kernel does not take at once waits in a queue of `QUEUE_LIMIT` bytes; when that is full, the newest
+datagrams are dropped, as a full network would.
 """
 
 import asyncio
@@ -11,13 +14,13 @@ import errno
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from aioice.ice import get_host_addresses
 
 from live.media.ice import Address
 from live.media.srtp import DATAGRAM_LIMIT
-from live.media.tcp import Streams
+from live.media.tcp import TCP, Streams
 
 #: Datagrams read before others get their turn.
 BATCH = 256
@@ -31,11 +34,16 @@ _KERNEL_BUFFER = 8 * 1024 * 1024
 _SOL_UDP, _UDP_SEGMENT = 17, 103
 _SIZE = struct.Struct("H")
 
+#: Addresses that get a socket of their own; who asks a further one is answered from wherever the route says.
+_OWN_LIMIT = 64
+
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # compared, not bound
+
 Receive = Callable[[bytes, Address], None]
 
 
 class Port:
-    """The socket, or two of them when the machine speaks IPv6.
+    """The sockets: one for each family, and one for each address where a family has several.
 
     Args:
         receive: called for each datagram, in order.
@@ -58,6 +66,9 @@ class Port:
         self._pause = pause
         self._four: socket.socket | None = None
         self._six: socket.socket | None = None
+        self._own: dict[int, socket.socket] = {}
+        self._hosts: set[str] = set()
+        self._anywhere = False
         self.streams = Streams(receive, pause)
         self.takes_tcp = False
         self._queue: deque[tuple[bytes, Address]] = deque()
@@ -65,8 +76,17 @@ class Port:
         self._buffer = bytearray(DATAGRAM_LIMIT)
         self._view = memoryview(self._buffer)
 
-    def open(self, host: str, port: int) -> None:
-        """Binds and begins to read; raises `OSError` when the port is taken or the host is not ours."""
+    def open(self, host: str, port: int, addresses: Sequence[str] = ()) -> None:
+        """Binds and begins to read.
+
+        Args:
+            host: the address to bind; empty or unspecified binds every one.
+            port: 0 takes a free one.
+            addresses: the machine's own; the only one of its family needs no socket of its own.
+
+        Raises:
+            OSError: the port is taken or the host is not ours.
+        """
         if ":" not in host:
             self._four = _bound(socket.AF_INET, host or "0.0.0.0", port)  # noqa: S104  # every address by default
             port = self._four.getsockname()[1]
@@ -81,12 +101,48 @@ class Port:
         self.segments = all(_segments(sock) for sock in self._sockets())
         loop = asyncio.get_running_loop()
         for sock in self._sockets():
-            loop.add_reader(sock.fileno(), self._readable, sock)
+            loop.add_reader(sock.fileno(), self._readable, sock, ())
+        self._anywhere = host in _ANYWHERE
+        families = [_family(address) for address in addresses]
+        self._hosts = {
+            a for a, family in zip(addresses, families, strict=True) if families.count(family) == 1
+        }
+        self.answer_from(addresses)
+
+    def answer_from(self, addresses: Iterable[str]) -> None:
+        """Answers from these addresses of the machine too, when they are asked.
+
+        One that cannot be bound is left to the socket for all, and tried again with the next call.
+        """
+        for address in addresses:
+            general = self._four if _family(address) == socket.AF_INET else self._six
+            known = address in self._hosts or len(self._own) >= _OWN_LIMIT
+            if self._anywhere and general is not None and not known:
+                with contextlib.suppress(OSError):
+                    self._hosts.add(self._open_own(address, general))
+
+    def _open_own(self, address: str, general: socket.socket) -> str:
+        """The port is ours already; only for this moment is it allowed to be bound once more."""
+        general.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock = _bound(_family(address), address, self.number, again=True)
+        finally:
+            general.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        self._own[sock.fileno()] = sock
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, sock, (sock.fileno(),))
+        return address
 
     def _sockets(self) -> list[socket.socket]:
-        return [sock for sock in (self._four, self._six) if sock is not None]
+        return [sock for sock in (self._four, self._six, *self._own.values()) if sock is not None]
 
-    def _readable(self, sock: socket.socket) -> None:
+    def _socket_to(self, address: Address) -> socket.socket | None:
+        """The socket that a UDP address is to be answered by."""
+        if len(address) in (3, 5):
+            return self._own.get(address[-1])  # type: ignore[arg-type]  # a descriptor: TCP's never comes here
+        return self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
+
+    def _readable(self, sock: socket.socket, mark: tuple[int, ...]) -> None:
         counts, view, receive = self.counts, self._view, self._receive
         for _ in range(BATCH):
             try:
@@ -98,15 +154,15 @@ class Port:
                 continue
             counts["received"] += 1
             if size:
-                receive(bytes(view[:size]), address)
+                receive(bytes(view[:size]), address + mark if mark else address)
         self._pause()
 
     def send(self, datagram: bytes | memoryview, address: Address) -> None:
         """Sends now if the kernel takes it, else as soon as it does."""
-        sock = self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
-        if len(address) == 3:  # noqa: PLR2004  # TCP's
+        if address[-1] == TCP:
             self.counts["sent" if self.streams.send(datagram, address) else "dropped"] += 1
             return
+        sock = self._socket_to(address)
         if sock is None:
             self.counts["unsendable"] += 1
             return
@@ -114,7 +170,7 @@ class Port:
             self._wait(bytes(datagram), address)
             return
         try:
-            sock.sendto(datagram, address)
+            sock.sendto(datagram, _name(address))
         except BlockingIOError:
             self._wait(bytes(datagram), address)
         except OSError:
@@ -144,11 +200,11 @@ class Port:
         One call to the kernel for all of them (UDP generic segmentation offload, Linux); where the kernel or
         the network card cannot, one for each.
         """
-        sock = self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
-        plain = not self.segments or self._queue or len(address) == 3  # noqa: PLR2004  # TCP's
-        if not plain and sock is not None and len(datagrams) > size:
+        plain = not self.segments or self._queue or address[-1] == TCP
+        sock = None if plain else self._socket_to(address)
+        if sock is not None and len(datagrams) > size:
             try:
-                sock.sendmsg([datagrams], [(_SOL_UDP, _UDP_SEGMENT, _SIZE.pack(size))], 0, address)
+                sock.sendmsg([datagrams], [(_SOL_UDP, _UDP_SEGMENT, _SIZE.pack(size))], 0, _name(address))
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -175,10 +231,10 @@ class Port:
         queue = self._queue
         while queue:
             datagram, address = queue[0]
-            sock = self._four if len(address) == 2 else self._six  # noqa: PLR2004  # host and port
+            sock = self._socket_to(address)
             try:
                 if sock is not None:
-                    sock.sendto(datagram, address)
+                    sock.sendto(datagram, _name(address))
                     self.counts["sent"] += 1
             except BlockingIOError:
                 return
@@ -198,14 +254,25 @@ class Port:
             loop.remove_writer(sock.fileno())
             sock.close()
         self._four = self._six = None
+        self._own.clear()
         self.streams.close()
         self._queue.clear()
 
 
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _name(address: Address) -> Address:
+    """An address as the kernel takes it: without the socket's descriptor."""
+    return address[:-1] if len(address) in (3, 5) else address  # type: ignore[return-value]  # 2 or 4 remain
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int, *, again: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(again))
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -223,6 +290,11 @@ def _segments(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def own_addresses() -> list[str]:
+    """The machine's addresses, loopback and link-local ones left out."""
+    return get_host_addresses(use_ipv4=True, use_ipv6=True)
 
 
 def advertised(host: str, public: Iterable[str]) -> list[str]:

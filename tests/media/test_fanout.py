@@ -479,3 +479,18 @@ def test_the_extension_refuses_what_it_cannot_take() -> None:
         with pytest.raises((TypeError, AttributeError, SystemError, ValueError, OverflowError)):
             native.send(wrong, -1, -1, False, False, 0)
     assert native.send([], -1, -1, False, False, 0) == (0, 0, 0, 0, 0, [], [])
+
+
+@pytest.mark.parametrize("make", BODIES)
+async def test_who_came_to_one_of_several_addresses_is_sent_to_from_it(make) -> None:
+    port = Port(lambda _, __: None, lambda: None)
+    port.open("", 0, ["127.0.0.1", "127.0.0.2"])
+    viewers = [Viewer(profile) for profile in PROFILES]
+    own = next(number for number, sock in port._own.items() if sock.getsockname()[0] == "127.0.0.2")
+    for viewer in viewers:
+        viewer.socket.connect(("127.0.0.2", port.number))
+        viewer.peer.paths.chosen = (*viewer.socket.getsockname(), own)
+    expected = _send(make(port), viewers, [100, 1200, 1200, 1200, 30])
+    for n, viewer in enumerate(viewers):
+        assert viewer.read(5) == expected[n]
+    port.close()

@@ -1,15 +1,20 @@
 """Any datagram, from anybody, at any time."""
 
 import contextlib
+import os
+import struct
 
 import pytest
 from aioice import stun
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from pylibsrtp import Policy
 
-from live.media.control import MediaRefused, MediaSettings
+from live.media.control import MediaRefused, MediaSettings, StageFacts
 from live.media.plane import Plane
+from live.media.srtp import Srtp, SrtpKeys
+from tests.media.offers import OBS
 
 PEER, STRANGER = ("192.0.2.5", 5000), ("192.0.2.6", 6000)
 
@@ -72,3 +77,32 @@ async def test_any_request_is_answered_or_refused(sdp, resource, etag) -> None:
     ):
         with contextlib.suppress(MediaRefused):
             ask()
+
+
+async def test_a_publisher_whose_port_changed_is_heard_before_a_check_proves_it(plane) -> None:
+    plane.stage("room", StageFacts(open=True, on_stage=["ann"]))
+    peer = plane._peers[plane.publish("room", "ann", "camera", OBS).resource]
+    plane._receive(_check(*peer.local), PEER)
+    ours, theirs = os.urandom(28), os.urandom(28)
+    peer.srtp = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, theirs, ours))
+    client = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, ours, theirs))
+    plane._connected(peer)
+
+    def sends(sequence: int, address: tuple[str, int], srtp: Srtp = client) -> tuple[int, int]:
+        header = struct.pack("!BBHII", 0x80, 111, sequence, sequence * 960, 1001)
+        before = plane.numbers()
+        plane._receive(bytes(srtp.protect(header + b"sound")), address)
+        after = plane.numbers()
+        return tuple(after.get(name, 0) - before.get(name, 0) for name in ("router_received", "strange"))
+
+    other = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, ours, os.urandom(28)))
+    moved = (PEER[0], 7777)
+    assert sends(1, PEER) == (1, 0)
+    assert sends(2, moved) == (1, 0)
+    assert sends(2, moved) == (0, 1)  # said twice
+    assert sends(3, moved, other) == (0, 1)
+    assert sends(4, STRANGER) == (0, 1)
+    assert peer.paths.chosen == PEER  # heard, but nothing goes there
+    assert moved not in plane._by_address
+    plane.delete("room", peer.resource)
+    assert sends(5, moved) == (0, 1)

@@ -97,3 +97,39 @@ def test_candidates_name_what_is_configured_or_bound_or_the_interfaces(monkeypat
     assert "127.0.0.1" not in found or found == ["127.0.0.1"]
     monkeypatch.setattr(udp, "get_host_addresses", lambda **_: [])
     assert advertised("", []) == ["127.0.0.1"]
+
+
+async def test_who_asks_one_of_several_addresses_is_answered_from_it(wait):
+    """Asked at 127.0.0.2, the kernel by itself would answer from 127.0.0.1, the address of its route."""
+    arrived = []
+    port = Port(lambda datagram, address: arrived.append((datagram, address)), lambda: None)
+    port.open("", 0, ["127.0.0.1", "127.0.0.2"])
+    try:
+        for host in ("127.0.0.2", "127.0.0.1", "127.0.0.3"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+                asker.connect((host, port.number))
+                asker.settimeout(5)
+                asker.send(b"hello")
+                await wait(lambda: arrived)
+                _, address = arrived.pop()
+                assert address[:2] == asker.getsockname()
+                if host == "127.0.0.3":  # an address that came later
+                    port.answer_from(["127.0.0.1", "127.0.0.2", "127.0.0.3"])
+                    asker.send(b"again")
+                    await wait(lambda: arrived)
+                    _, address = arrived.pop()
+                port.send(b"one", address)
+                port.send_segments(memoryview(b"twothree"), 3, address)
+                assert [asker.recv(10) for _ in range(4)] == [b"one", b"two", b"thr", b"ee"]
+        with pytest.raises(OSError, match="in use"):
+            Port(lambda *_: None, lambda: None).open("", port.number)
+    finally:
+        port.close()
+
+
+async def test_an_address_that_cannot_be_bound_is_left_to_the_socket_for_all(port):
+    other = Port(lambda *_: None, lambda: None)
+    other.open("", 0, ["127.0.0.1", "192.0.2.77"])
+    assert len(other._own) == 1
+    other.close()
+    assert len(port._own) == 0

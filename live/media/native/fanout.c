@@ -60,6 +60,7 @@ typedef struct {
     PyObject *address; /* the tuple that `name` was made of, compared by identity */
     struct sockaddr_storage name;
     socklen_t name_size; /* 0: not a UDP address */
+    int sock;            /* the one to send by; -1: that of the address's family */
     uint64_t call;       /* the call that `first` and `last` belong to */
     size_t first, last;  /* this viewer's jobs */
 } Sealer;
@@ -218,6 +219,8 @@ static void leave(Call *call, Sealer *to, const uint8_t *datagram, size_t size)
 
 static int socket_of(const Call *call, const Sealer *to)
 {
+    if (to->sock >= 0)
+        return to->sock;
     return to->name.ss_family == AF_INET ? call->four : call->six;
 }
 
@@ -373,7 +376,7 @@ enum { BODY, HEADERS, SRTP, SEALER, PATHS, CHOSEN, CAST, HEAD, PEERS, ROWS, PREP
 
 static PyTypeObject *sealer_type, *table_type;
 
-/* Reads the address of a tuple (host, port[, flow, scope]); another one is no UDP address. */
+/* Reads the address of a tuple (host, port[, flow, scope][, socket]); another one is no UDP address. */
 static void read_name(Sealer *sealer, PyObject *address)
 {
     Py_INCREF(address);
@@ -384,13 +387,16 @@ static void read_name(Sealer *sealer, PyObject *address)
     const char *host;
     unsigned int port, flow = 0, scope = 0;
     Py_ssize_t size = PyTuple_Size(address);
-    if (size == 2 && PyArg_ParseTuple(address, "sI", &host, &port)) {
+    sealer->sock = -1;
+    if ((size == 2 && PyArg_ParseTuple(address, "sI", &host, &port))
+        || (size == 3 && PyArg_ParseTuple(address, "sIi", &host, &port, &sealer->sock))) {
         struct sockaddr_in *name = (struct sockaddr_in *)&sealer->name;
         name->sin_family = AF_INET;
         name->sin_port = htons((uint16_t)port);
         if (inet_pton(AF_INET, host, &name->sin_addr) == 1)
             sealer->name_size = sizeof *name;
-    } else if (size == 4 && PyArg_ParseTuple(address, "sIII", &host, &port, &flow, &scope)) {
+    } else if ((size == 4 && PyArg_ParseTuple(address, "sIII", &host, &port, &flow, &scope))
+               || (size == 5 && PyArg_ParseTuple(address, "sIIIi", &host, &port, &flow, &scope, &sealer->sock))) {
         struct sockaddr_in6 *name = (struct sockaddr_in6 *)&sealer->name;
         char plain[INET6_ADDRSTRLEN] = {0};
         size_t length = strcspn(host, "%");
