@@ -5,6 +5,7 @@ import { moment } from "./format.ts";
 import { Keeps } from "./keeps.tsx";
 import { Empty } from "./kit/bits.tsx";
 import { LineBadge, LineBar } from "./line.tsx";
+import { listedPolls, PollList } from "./polls.tsx";
 import { OwnCard } from "./questions.tsx";
 import { useVisit } from "./visit.ts";
 
@@ -52,6 +53,12 @@ export function After() {
             </ul>
           )}
         </section>
+        {listedPolls(visit).length > 0 && (
+          <section class="card stack">
+            <h2>{text().polls.title}</h2>
+            <PollList />
+          </section>
+        )}
         {settings && (
           <section class="card stack">
             <h2>{t.kept}</h2>

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { newestOf, since } from "../core/room.ts";
 import { Level } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
+import { listedPolls, pollNews } from "./polls.tsx";
 import { useVisit, type Visit } from "./visit.ts";
 
 const BATCH_MS = 3000;
@@ -94,6 +95,28 @@ function Questions({ visit }: { visit: Visit }) {
   );
 }
 
+/** A poll that opened, and results that came on screen. */
+function Polls({ visit }: { visit: Visit }) {
+  const t = text();
+  return (
+    <Batch
+      of="polls"
+      version={visit.room.value.polls.listed}
+      mark={() => new Set(pollNews(visit))}
+      news={(mark: Set<string>) => {
+        const fresh = new Set(pollNews(visit).filter((news) => !mark.has(news)));
+        return listedPolls(visit)
+          .flatMap((poll) => [
+            fresh.has(poll.id) && poll.state === "open" ? `${t.polls.now}: ${poll.text}` : "",
+            fresh.has(`${poll.id} shown`) ? `${t.polls.results}: ${poll.text}` : "",
+          ])
+          .filter(Boolean)
+          .join(". ");
+      }}
+    />
+  );
+}
+
 /** What waits for the staff: questions to look at, hands, people at the door, held messages. */
 function Duties({ visit }: { visit: Visit }) {
   const t = text();
@@ -161,6 +184,7 @@ export function Announcer() {
     <>
       <Chat visit={visit} />
       <Questions visit={visit} />
+      <Polls visit={visit} />
       {visit.isStaff.value && <Duties visit={visit} />}
       <StageChanges visit={visit} />
     </>

@@ -54,6 +54,7 @@ export function KeysDialog({ staff, stage }: { staff: boolean; stage: boolean })
     ["?", t.help],
     ["c", t.chat],
     ["s", t.questions],
+    ["t", t.polls],
     ["p", t.people],
     ...(staff || stage
       ? []

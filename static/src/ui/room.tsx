@@ -31,6 +31,8 @@ import { say } from "./kit/toast.tsx";
 import { LineBadge, LineBar } from "./line.tsx";
 import { narrow, setTheme, theme } from "./page.ts";
 import { People } from "./people.tsx";
+import { PollDesk } from "./poll-desk.tsx";
+import { PollCall, Polls, pollNews, SpeakerPoll } from "./polls.tsx";
 import { AskDialog, askBlocked, Questions, votesOf } from "./questions.tsx";
 import { BackstageBar, PublishBar, SpeakerQuestions } from "./speaker.tsx";
 import { DoorList, HandsList, Safety, useHandNews, useKnocks, useWaiting } from "./staff.tsx";
@@ -41,6 +43,7 @@ import { useVisit } from "./visit.ts";
 type PanelKey =
   | "chat"
   | "questions"
+  | "polls"
   | "people"
   | "backstage"
   | "staff"
@@ -236,19 +239,23 @@ function useUnread(active: PanelKey): (key: PanelKey) => boolean {
     staff: newest("staff"),
   };
   const listed = Object.keys(questions.listed).filter((id) => !mine.questions[id]);
-  const seen = useRef({ marks, listed: new Set(listed) });
+  const polls = pollNews(visit);
+  const seen = useRef({ marks, listed: new Set(listed), polls: new Set(polls) });
   useEffect(() => {
     if (active in marks) seen.current.marks = { ...seen.current.marks, [active]: marks[active] };
     if (active === "questions") seen.current.listed = new Set(listed);
+    if (active === "polls") seen.current.polls = new Set(polls);
   });
   return (key) => {
     if (key === active) return false;
     if (key === "questions") return listed.some((id) => !seen.current.listed.has(id));
+    if (key === "polls") return polls.some((news) => !seen.current.polls.has(news));
     return (marks[key] ?? 0) > (seen.current.marks[key] ?? 0);
   };
 }
 
 function PanelBody({ of, onAsk }: { of: PanelKey; onAsk: () => void }) {
+  const staff = useVisit().isStaff.value;
   switch (of) {
     case "chat":
       return <Chat channel="main" />;
@@ -258,6 +265,8 @@ function PanelBody({ of, onAsk }: { of: PanelKey; onAsk: () => void }) {
       return <Chat channel="staff" />;
     case "questions":
       return <Questions onAsk={onAsk} />;
+    case "polls":
+      return staff ? <PollDesk /> : <Polls />;
     case "people":
       return <People />;
     case "door":
@@ -278,6 +287,7 @@ function usePanel(first: PanelKey) {
   useShortcuts({
     c: () => setActive("chat"),
     s: () => setActive(first === "board" ? "board" : "questions"),
+    t: () => setActive("polls"),
     p: () => setActive("people"),
   });
   return { active, setActive, unread: useUnread(active) };
@@ -286,7 +296,7 @@ function usePanel(first: PanelKey) {
 function AudienceRoom({ onAsk }: { onAsk: () => void }) {
   const t = text().room;
   const { active, setActive, unread } = usePanel("chat");
-  const tabs: Tab<PanelKey>[] = (["chat", "questions", "people"] as const).map((key) => ({
+  const tabs: Tab<PanelKey>[] = (["chat", "questions", "polls", "people"] as const).map((key) => ({
     key,
     label: t.tabs[key],
     unread: unread(key),
@@ -296,6 +306,7 @@ function AudienceRoom({ onAsk }: { onAsk: () => void }) {
       <div class="room-stage">
         <Stage />
         <NowAnswering />
+        {active !== "polls" && <PollCall onGo={() => setActive("polls")} />}
         <GuestOnStage />
         <Actions onAsk={onAsk} />
       </div>
@@ -309,16 +320,19 @@ function AudienceRoom({ onAsk }: { onAsk: () => void }) {
 function ExpertRoom({ onAsk }: { onAsk: () => void }) {
   const t = text().room;
   const { active, setActive, unread } = usePanel("backstage");
-  const tabs: Tab<PanelKey>[] = (["backstage", "chat", "questions", "people"] as const).map((key) => ({
-    key,
-    label: t.tabs[key],
-    unread: unread(key),
-  }));
+  const tabs: Tab<PanelKey>[] = (["backstage", "chat", "questions", "polls", "people"] as const).map(
+    (key) => ({
+      key,
+      label: t.tabs[key],
+      unread: unread(key),
+    }),
+  );
   return (
     <main class="room-body expert" id="main">
       <div class="room-stage">
         <BackstageBar />
         <Stage />
+        <SpeakerPoll />
         <SpeakerQuestions />
         <PublishBar />
       </div>
@@ -350,6 +364,7 @@ function StaffRoom({ onAsk }: { onAsk: () => void }) {
     "board",
     "door",
     "hands",
+    "polls",
     "chat",
     "backstage",
     "staff",

@@ -566,6 +566,8 @@ function Acts() {
     if (room.cards[id]) return visit.card(id).name;
     const question = room.questions.filed[id];
     if (question) return `#${question.number}`;
+    const poll = room.polls.filed[id];
+    if (poll) return `「${poll.text}」`;
     return t.states[id as keyof typeof t.states] ?? "";
   };
   return (
