@@ -251,7 +251,7 @@ async def test_nods_are_shown_from_five_people_on_and_only_as_a_number(chromium,
         await expect(aoi.page.locator(".signal-count")).to_have_count(0)
         await crowd[3].send(Signal(kind="nod"))
         await expect(aoi.see("nod").locator(".signal-count")).to_have_text("5")
-        await expect(sara.see("current-question")).to_contain_text("5 うなずき")
+        await expect(sara.see("waves")).to_contain_text("うなずき 5")
         await expect(aoi.see("signal-empathy").locator(".signal-count")).to_have_count(0)
         # The wave goes by, and the number with it.
         await expect(aoi.page.locator(".signal-count")).to_have_count(0, timeout=20_000)

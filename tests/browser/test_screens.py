@@ -164,6 +164,28 @@ async def test_every_screen(chromium, server, lang, size, desk):
             await mika.see(f"tab-{tab}").click()
             await looked_at(mika, f"{where}-17-moderator-{tab}")
 
+    # A poll: the form, the call under the stage, the ballot, the results for all and large for who speaks.
+    await mika.see("tab-polls").click()
+    await mika.see("poll-new").click()
+    await mika.see("poll-text").fill(words(lang, "次回に聴きたいのは", "What would you like next?"))
+    for at, option in enumerate(words(lang, ("家族面接", "多職種の連携"), ("Families", "Working in teams"))):
+        await mika.see("poll-option-text").nth(at).fill(option)
+    await looked_at(mika, f"{where}-20-poll-form")
+    await mika.see("poll-save").click()
+    await mika.see("poll-open").click()
+    await expect(aoi.see("poll-call")).to_be_visible()
+    await looked_at(aoi, f"{where}-21-poll-call")
+    await aoi.see("poll-go").click()
+    await aoi.see("poll-option").first.check()
+    await aoi.see("poll-cast").click()
+    await expect(aoi.see("poll-done")).to_be_visible()
+    await looked_at(aoi, f"{where}-22-poll-voted")
+    await looked_at(mika, f"{where}-23-poll-desk")
+    await mika.see("poll-close").click()
+    for person, screen in ((aoi, "24-poll-results"), (sara, "25-poll-speaker")):
+        await expect(person.see("poll-results")).to_be_visible()
+        await looked_at(person, f"{where}-{screen}")
+
     # A lost line says so; the end thanks.
     server.kill()
     await expect(ben.see("reconnecting")).to_be_visible()

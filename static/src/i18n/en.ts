@@ -614,7 +614,6 @@ export const en = {
     publishRefused: "The server does not take your picture right now.",
     serverMuted: "A moderator has muted your microphone.",
     alone: "Nobody else is here yet.",
-    nods: "nods",
   },
   board: {
     columns: { pending: "To review", open: "Open", next: "Next", live: "Answering", done: "Done" },

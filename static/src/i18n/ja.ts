@@ -604,7 +604,6 @@ export const ja = {
     publishRefused: "いまは映像を受け付けていません。",
     serverMuted: "司会がマイクを止めています。",
     alone: "まだ、ほかの方はいません。",
-    nods: "うなずき",
   },
   board: {
     columns: { pending: "未確認", open: "公開中", next: "次", live: "回答中", done: "済" },

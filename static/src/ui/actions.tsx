@@ -1,13 +1,4 @@
-import {
-  CircleHelp,
-  Hand,
-  HeartHandshake,
-  Lightbulb,
-  MessageCircleQuestion,
-  Scale,
-  Smile,
-  Users,
-} from "lucide-preact";
+import { CircleHelp, Hand, Smile } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
 import type { SignalKind } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
@@ -23,14 +14,7 @@ import { narrow } from "./page.ts";
 import { askBlocked } from "./questions.tsx";
 import { PublishBar } from "./speaker.tsx";
 import { useVisit } from "./visit.ts";
-
-const QUIET: { kind: SignalKind; icon: typeof Hand }[] = [
-  { kind: "empathy", icon: HeartHandshake },
-  { kind: "insight", icon: Lightbulb },
-  { kind: "more", icon: MessageCircleQuestion },
-  { kind: "unease", icon: Scale },
-  { kind: "same_here", icon: Users },
-];
+import { QUIET } from "./waves.tsx";
 
 /** Nod, five quiet signals, hand, question: what a participant can do without a word. */
 export function Actions({ onAsk }: { onAsk: () => void }) {

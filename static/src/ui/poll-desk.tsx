@@ -1,5 +1,6 @@
 import { Ellipsis, Plus, Vote, X } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
+import { EMPTY, formOf, lacking, likeness, type Writing } from "../core/polls.ts";
 import type { AnyCommand, Poll, PollForm } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { useDraft } from "./drafts.ts";
@@ -15,55 +16,11 @@ import { useVisit } from "./visit.ts";
 const OPTIONS_MOST = 10;
 const RANK = { open: 0, draft: 1, closed: 2 } as const;
 
-/** The form as it stands: texts, and numbers that `PollForm` knows too. */
-type Writing = Required<PollForm>;
-
-const EMPTY: Writing = {
-  text: "",
-  kind: "single",
-  options: ["", ""],
-  least: 1,
-  most: 0,
-  scale: 5,
-  low: "",
-  high: "",
-  results: "closed",
-};
-
-/** The form that makes a poll like this one. */
-function likeness(poll: Poll): Writing {
-  const rating = poll.kind === "rating";
-  const options = poll.options.map((option) => option.text);
-  return {
-    text: poll.text,
-    kind: poll.kind,
-    options: rating ? EMPTY.options : options,
-    least: poll.least ?? 1,
-    most: poll.kind === "multiple" ? (poll.most ?? 0) : 0,
-    scale: rating ? options.length : EMPTY.scale,
-    low: poll.low ?? "",
-    high: poll.high ?? "",
-    results: poll.results ?? "closed",
-  };
-}
-
-/** What goes to the server: no empty option, and limits that fit. */
-function formOf({ options, least, most, scale, low, high, ...rest }: Writing): PollForm {
-  if (rest.kind === "rating") return { ...rest, scale, low: low.trim(), high: high.trim() };
-  const texts = options.map((option) => option.trim()).filter(Boolean);
-  if (rest.kind === "single") return { ...rest, options: texts };
-  const top = most === 0 ? texts.length : Math.min(most, texts.length);
-  return { ...rest, options: texts, least: Math.min(least, top), most: top };
-}
-
 /** Why the form makes no poll yet, or null. */
-function wrong(form: PollForm): string | null {
+function blockedBy(form: PollForm): string | null {
   const t = text().polls;
-  if (!form.text.trim()) return t.needQuestion;
-  if (form.kind === "rating") return null;
-  const options = form.options ?? [];
-  if (options.length < 2) return t.needOptions;
-  return new Set(options.map((each) => each.toLowerCase())).size < options.length ? t.sameOption : null;
+  const lacks = lacking(form);
+  return lacks && { question: t.needQuestion, options: t.needOptions, difference: t.sameOption }[lacks];
 }
 
 interface Sheet {
@@ -152,7 +109,7 @@ function DeskCard({ poll, onSheet }: { poll: Poll; onSheet: (sheet: Sheet) => vo
           ]}
         />
       </div>
-      <h3 class="poll-text">{poll.text}</h3>
+      <h2 class="poll-text">{poll.text}</h2>
       {tally?.counts && state !== "draft" ? (
         <Results poll={poll} tally={tally} />
       ) : (
@@ -269,7 +226,7 @@ function PollDialog({ poll, from, onClose }: Sheet & { onClose: () => void }) {
           <Button onClick={onClose}>{t.common.cancel}</Button>
           <Button
             variant="primary"
-            blocked={wrong(ready) ?? visit.blocked.value}
+            blocked={blockedBy(ready) ?? visit.blocked.value}
             pending={saving}
             testid="poll-save"
             onClick={() => void save()}

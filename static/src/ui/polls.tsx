@@ -1,15 +1,13 @@
 import { signal } from "@preact/signals";
 import { Check, EyeOff, Vote, X } from "lucide-preact";
 import { useId } from "preact/hooks";
-import type { Option, PublicPoll, Tally } from "../core/wire.ts";
+import { type AnyPoll, average, castable, foremost, inOrder } from "../core/polls.ts";
+import type { PublicPoll, Tally } from "../core/wire.ts";
 import { locale, text } from "../i18n/index.ts";
 import { count } from "./format.ts";
 import { Badge, Empty } from "./kit/bits.tsx";
 import { Button } from "./kit/button.tsx";
 import { useVisit, type Visit } from "./visit.ts";
-
-/** What may be shown as a poll: the staff's card and the public one alike. */
-export type AnyPoll = Omit<PublicPoll, "number"> & { number?: number };
 
 /** Choices made and not yet sent, by poll: they outlive a change of tab. */
 const picked = signal<Readonly<Record<string, readonly string[]>>>({});
@@ -21,15 +19,7 @@ const tallyOf = (visit: Visit, id: string): Tally | undefined => visit.view.valu
 
 /** The polls that were opened: the open one first, then the newest. */
 export function listedPolls(visit: Visit): PublicPoll[] {
-  const polls = Object.values(visit.room.value.polls.listed);
-  return polls.sort((a, b) => Number(b.state === "open") - Number(a.state === "open") || b.number - a.number);
-}
-
-/** What everybody should look at now: the poll that is open, or else the results on screen. */
-export function pollNow(visit: Visit): PublicPoll | undefined {
-  const [first] = listedPolls(visit);
-  const newest = listedPolls(visit).find((poll) => poll.shown);
-  return first?.state === "open" ? first : newest;
+  return inOrder(Object.values(visit.room.value.polls.listed));
 }
 
 /** What is news about polls: each that opened, and each whose results came on screen. */
@@ -47,20 +37,23 @@ function stepWords(poll: AnyPoll, at: number): string {
   return end ? `${poll.options[at]?.text} ${end}` : (poll.options[at]?.text ?? "");
 }
 
-/** What the average of a scale is, if anybody has voted. */
-export function average(options: readonly Option[], counts: Readonly<Record<string, number>>): number | null {
-  const steps = options.map((option, at) => ({ step: at + 1, votes: counts[option.id] ?? 0 }));
-  const votes = steps.reduce((sum, each) => sum + each.votes, 0);
-  return votes === 0 ? null : steps.reduce((sum, each) => sum + each.step * each.votes, 0) / votes;
+interface ResultsProps {
+  poll: AnyPoll;
+  tally: Tally;
+  large?: boolean;
 }
 
-/** The counts as bars; each says its number and share in words, so that colour and length carry nothing alone. */
-export function Results({ poll, tally, large }: { poll: AnyPoll; tally: Tally; large?: boolean }) {
+/** The counts as bars, of a scale as columns; each says its number in words: colour and length carry nothing alone. */
+export function Results({ poll, tally, large }: ResultsProps) {
   const visit = useVisit();
   const t = text().polls;
   const counts = tally.counts ?? {};
   const mine = visit.room.value.mine.ballots[poll.id] ?? [];
-  const most = Math.max(1, ...Object.values(counts));
+  const top = Math.max(1, ...Object.values(counts));
+  const lines = poll.options.map((option, at) => {
+    const votes = counts[option.id] ?? 0;
+    return { option, at, votes, chosen: mine.includes(option.id), leads: votes === top };
+  });
   const mean = poll.kind === "rating" ? average(poll.options, counts) : null;
   return (
     <div class={`results ${large ? "large" : ""}`} data-testid="poll-results" data-poll={poll.id}>
@@ -69,48 +62,77 @@ export function Results({ poll, tally, large }: { poll: AnyPoll; tally: Tally; l
           {t.average(new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(mean))}
         </p>
       )}
-      <ul class="results-list">
-        {poll.options.map((option, at) => {
-          const votes = counts[option.id] ?? 0;
-          const chosen = mine.includes(option.id);
-          return (
-            <li
-              key={option.id}
-              class={`result ${votes === most ? "top" : ""}`}
-              data-testid="poll-result"
-              data-votes={votes}
-            >
-              <span class="result-words">
-                {poll.kind === "rating" ? stepWords(poll, at) : option.text}
-                {chosen && (
-                  <span class="result-mine">
-                    <Check size={14} aria-hidden="true" />
-                    {t.yours}
-                  </span>
-                )}
-              </span>
-              <span class="result-figure num">{t.votes(count(votes), percent(votes, tally.voters))}</span>
-              <span class="result-bar" aria-hidden="true">
-                <i style={{ width: `${tally.voters === 0 ? 0 : (votes / tally.voters) * 100}%` }} />
-              </span>
-            </li>
-          );
-        })}
+      <ul class={poll.kind === "rating" ? "results-columns" : "results-list"}>
+        {lines.map(({ option, at, votes, chosen, leads }) => (
+          <li
+            key={option.id}
+            class={`result ${leads ? "top" : ""}`}
+            data-testid="poll-result"
+            data-votes={votes}
+          >
+            {poll.kind === "rating" ? (
+              <>
+                <span class="sr">
+                  {stepWords(poll, at)}: {t.votes(count(votes), percent(votes, tally.voters))}
+                </span>
+                <span class="result-figure num" aria-hidden="true">
+                  {count(votes)}
+                </span>
+                <span class="result-column" aria-hidden="true">
+                  <i style={{ height: `${(votes / top) * 100}%` }} />
+                </span>
+                <span class="result-words num" aria-hidden="true">
+                  {option.text}
+                </span>
+                {chosen && <Mine short />}
+              </>
+            ) : (
+              <>
+                <span class="result-words">
+                  {option.text}
+                  {chosen && <Mine />}
+                </span>
+                <span class="result-figure num">{t.votes(count(votes), percent(votes, tally.voters))}</span>
+                <span class="result-bar" aria-hidden="true">
+                  <i style={{ width: `${tally.voters === 0 ? 0 : (votes / tally.voters) * 100}%` }} />
+                </span>
+              </>
+            )}
+          </li>
+        ))}
       </ul>
+      <ScaleEnds poll={poll} />
       <p class="small soft num">{t.voters(count(tally.voters))}</p>
     </div>
+  );
+}
+
+function Mine({ short }: { short?: boolean }) {
+  const { yours } = text().polls;
+  return (
+    <span class="result-mine" title={yours}>
+      <Check size={14} aria-hidden="true" />
+      {short ? <span class="sr">{yours}</span> : yours}
+    </span>
+  );
+}
+
+/** What the ends of a scale mean, under its steps. */
+function ScaleEnds({ poll }: { poll: AnyPoll }) {
+  if (!poll.low && !poll.high) return null;
+  return (
+    <p class="scale-ends small soft" aria-hidden="true">
+      <span>{poll.low}</span>
+      <span>{poll.high}</span>
+    </p>
   );
 }
 
 /** Why this choice cannot be sent, or null. */
 function castBlocked(visit: Visit, poll: AnyPoll, choice: readonly string[]): string | null {
   const t = text().polls;
-  const { least = 1, most = 1 } = poll;
-  const mine = visit.room.value.mine.ballots[poll.id];
-  if (choice.length < least || choice.length > most)
-    return poll.kind === "multiple" ? t.chooseSome(least, most) : t.choose;
-  if (mine?.length === choice.length && mine.every((id) => choice.includes(id))) return t.same;
-  return null;
+  const number = poll.kind === "multiple" ? t.chooseSome(poll.least ?? 1, poll.most ?? 1) : t.choose;
+  return { yes: null, number, same: t.same }[castable(poll, choice, visit.room.value.mine.ballots[poll.id])];
 }
 
 /** The ballot paper: one choice, several, or a step on a scale; it may be changed until the poll closes. */
@@ -167,12 +189,7 @@ function Ballot({ poll }: { poll: PublicPoll }) {
             );
           })}
         </div>
-        {scale && (poll.low || poll.high) && (
-          <p class="scale-ends small soft" aria-hidden="true">
-            <span>{poll.low}</span>
-            <span>{poll.high}</span>
-          </p>
-        )}
+        {scale && <ScaleEnds poll={poll} />}
       </fieldset>
       {mine && (
         <p class="poll-done small" data-testid="poll-done">
@@ -235,7 +252,7 @@ function PollCard({ poll }: { poll: PublicPoll }) {
         <span class="grow" />
         {open && tally && <span class="small soft num">{t.voters(count(tally.voters))}</span>}
       </div>
-      {votes ? <Ballot poll={poll} /> : <h3 class="poll-text">{poll.text}</h3>}
+      {votes ? <Ballot poll={poll} /> : <h2 class="poll-text">{poll.text}</h2>}
       {tally?.counts ? (
         <Results poll={poll} tally={tally} />
       ) : (
@@ -286,7 +303,7 @@ function usePutAway(poll: PublicPoll | undefined): [boolean, () => void] {
 export function PollCall({ onGo }: { onGo: () => void }) {
   const visit = useVisit();
   const t = text();
-  const poll = pollNow(visit);
+  const poll = foremost(listedPolls(visit));
   const [away, dismiss] = usePutAway(poll);
   if (!poll || away) return null;
   const open = poll.state === "open";
@@ -298,7 +315,7 @@ export function PollCall({ onGo }: { onGo: () => void }) {
         <p class="small poll-call-label">
           <Vote size={16} aria-hidden="true" />
           {open ? t.polls.now : t.polls.results}
-          {tally && <span class="soft num">{t.polls.voters(count(tally.voters))}</span>}
+          {tally && <span class="soft num wide-only">{t.polls.voters(count(tally.voters))}</span>}
         </p>
         <p class="poll-call-text">{poll.text}</p>
       </div>
@@ -340,7 +357,7 @@ export function SpeakerPoll() {
   const visit = useVisit();
   const t = text();
   const id = useId();
-  const poll = pollNow(visit);
+  const poll = foremost(listedPolls(visit));
   const [away, dismiss] = usePutAway(poll);
   if (!poll || away) return null;
   const tally = tallyOf(visit, poll.id);

@@ -22,9 +22,9 @@ import { Badge, Empty, Meter, Notice } from "./kit/bits.tsx";
 import { Button } from "./kit/button.tsx";
 import { Confirm, Dialog } from "./kit/dialog.tsx";
 import { Menu } from "./kit/menu.tsx";
-import { Nod } from "./nod.tsx";
 import { speakers, votesOf } from "./questions.tsx";
 import { useVisit, type Visit } from "./visit.ts";
+import { Waves } from "./waves.tsx";
 
 /** Camera, microphone and screen of somebody who may be seen; the same bar for experts and staff. */
 export function PublishBar() {
@@ -157,6 +157,7 @@ export function BackstageBar() {
           </>
         )}
       </div>
+      {live && <Waves />}
       {timer !== null && (
         <p class="countdown num" data-testid="timer">
           <span class="small">{room.stage.timer?.label || text().stage.timeLeft}</span>{" "}
@@ -227,7 +228,6 @@ export function SpeakerQuestions() {
     .filter((question) => question.state === "next")
     .sort((a, b) => (a.place ?? 0) - (b.place ?? 0))
     .slice(0, 5);
-  const waves = visit.view.value?.signals.waves;
   useEffect(() => undefined, [current?.id]);
   return (
     <div class="speaker-questions">
@@ -241,11 +241,6 @@ export function SpeakerQuestions() {
           <h2 id="current" class="small">
             {t.speaker.current}
           </h2>
-          {waves?.nod !== undefined && (
-            <span class="row tight small num">
-              <Nod size={16} /> {count(waves.nod)} {t.speaker.nods}
-            </span>
-          )}
         </div>
         {current ? <Current question={current} /> : <p class="soft">{t.speaker.noCurrent}</p>}
       </section>
