@@ -59,7 +59,11 @@ export function Results({ poll, tally, large }: ResultsProps) {
     <div class={`results ${large ? "large" : ""}`} data-testid="poll-results" data-poll={poll.id}>
       {mean !== null && (
         <p class="results-average num">
-          {t.average(new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(mean))}
+          {t.average(
+            new Intl.NumberFormat(locale(), { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(
+              mean,
+            ),
+          )}
         </p>
       )}
       <ul class={poll.kind === "rating" ? "results-columns" : "results-list"}>
