@@ -128,3 +128,42 @@ async def test_a_moderator_approves_on_a_phone(chromium, server):
     await mika.see("approve").tap()
     await expect(aoi.see("own-question")).to_have_attribute("data-state", "open")
     assert await mika.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+SILENCE = """
+() => {
+  for (const line of window.__connections) {
+    const name = line.remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1];
+    Object.defineProperty(line, 'connectionState', { get: () => 'disconnected', configurable: true });
+    line.dispatchEvent(new Event('connectionstatechange'));
+    delete line.connectionState;
+    window.__former = [...(window.__former ?? []), name];
+  }
+}
+"""
+"""Lets the page believe that its lines fell silent, as browsers say a few seconds after the network did."""
+
+RENEWED = """
+() => window.__connections.map((line, n) =>
+  line.signalingState === 'stable'
+  && line.remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1] !== window.__former[n])
+"""
+
+
+async def test_a_silent_line_renews_ice_and_the_session_goes_on(chromium, server):
+    session = server.make_session("講義")
+    server.move(session.id, "live")
+    sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await watches(aoi, 1)
+    for guest, lines in ((aoi, 1), (sara, 2)):
+        await guest.page.evaluate(SILENCE)
+
+        async def renewed(page=guest.page, count=lines):
+            return await page.evaluate(RENEWED) == [True] * count
+
+        await until(renewed, within=30, every=0.2)
+        await watches(aoi, 1)
+    assert sara.troubles == aoi.troubles == []

@@ -37,6 +37,21 @@ const CAMERA_LAYERS: RTCRtpEncodingParameters[] = [
   { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
   { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
+/** Pixels from which Chromium encodes three layers and two; of more it would leave out the best, not the least. */
+const THREE_LAYERS = 960 * 540;
+const TWO_LAYERS = 480 * 270;
+const SMALL_BITRATE = 700_000;
+
+/** The simulcast layers for a camera of this size, lowest first; an unknown one is taken for a large one. */
+export function cameraLayers({ width, height }: MediaTrackSettings): RTCRtpEncodingParameters[] {
+  const pixels = width && height ? width * height : THREE_LAYERS;
+  if (pixels >= THREE_LAYERS) return CAMERA_LAYERS;
+  return CAMERA_LAYERS.slice(pixels >= TWO_LAYERS ? 1 : 2).map((layer) => ({
+    ...layer,
+    maxBitrate: layer.rid === "f" ? SMALL_BITRATE : 200_000,
+  }));
+}
+
 const SCREEN_LAYERS: RTCRtpEncodingParameters[] = [{ maxBitrate: 2_500_000, maxFramerate: 15 }];
 
 /** The server said no, with its reason; trying again is pointless until something changes. */
@@ -79,6 +94,23 @@ async function refusal(answer: Response): Promise<MediaRefusal> {
 function isFinal(error: unknown): boolean {
   if (!(error instanceof MediaRefusal) || error.code === "unknown_resource") return false;
   return error.status >= 400 && error.status < 500 && error.status !== 429;
+}
+
+/** The ICE credentials of a description or a fragment, as a fragment (RFC 8840 §9). */
+export function iceCredentials(sdp: string): string {
+  const found = ["ice-ufrag", "ice-pwd"].map((name) =>
+    sdp.match(new RegExp(`^a=${name}:.*$`, "m"))?.[0].trim(),
+  );
+  return found.map((line) => `${line ?? ""}\r\n`).join("");
+}
+
+/** The server's description with the credentials of a fragment, as its answer to our offer. */
+export function renewed(sdp: string, fragment: string): string {
+  const [ufrag = "", pwd = ""] = iceCredentials(fragment).split("\r\n");
+  return sdp
+    .replace(/^a=ice-ufrag:[^\r\n]*/gm, ufrag)
+    .replace(/^a=ice-pwd:[^\r\n]*/gm, pwd)
+    .replace(/^a=setup:actpass/gm, "a=setup:passive");
 }
 
 /** The media worker that a resource is at: its name up to the first dot. */
@@ -198,6 +230,7 @@ abstract class MediaLine {
         this.#cancel?.();
         this.#move("recovering");
         this.#cancel = this.ports.later(this.#patience, () => this.#broken(round));
+        if (this.#patience > 0) void this.#restart(round);
       }
     };
     pc.addEventListener("connectionstatechange", look);
@@ -207,6 +240,32 @@ abstract class MediaLine {
       if (transport.state === "closed" || transport.state === "failed") look();
     });
     look();
+  }
+
+  /**
+   * Renews ICE on both sides (RFC 9725 §4.3): the same session goes on over whatever path there is now, without
+   * a new handshake. Where the network cannot carry even the question, patience decides.
+   */
+  async #restart(round: number): Promise<void> {
+    const { pc } = this;
+    const location = this.#location;
+    const remote = pc?.remoteDescription?.sdp;
+    if (!pc || !location || !remote || pc.signalingState !== "stable") return;
+    try {
+      await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+      const answer = await this.ports.fetch(location, {
+        method: "PATCH",
+        credentials: "same-origin",
+        headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" },
+        body: iceCredentials(pc.localDescription?.sdp ?? ""),
+      });
+      if (answer.status !== 200) throw await refusal(answer);
+      const theirs = await answer.text();
+      if (round !== this.#round || pc !== this.pc) return;
+      await pc.setRemoteDescription({ type: "answer", sdp: renewed(remote, theirs) });
+    } catch (error) {
+      if (error instanceof MediaRefusal) this.#broken(round);
+    }
   }
 
   #broken(round: number, wait?: number): void {
@@ -288,7 +347,7 @@ export class Publisher extends MediaLine {
     this.pc = pc;
     for (const track of this.#tracks) {
       const video = track.kind === "video";
-      const layers = this.source === "screen" ? SCREEN_LAYERS : CAMERA_LAYERS;
+      const layers = this.source === "screen" ? SCREEN_LAYERS : cameraLayers(track.getSettings());
       pc.addTransceiver(track, {
         direction: "sendonly",
         ...(video ? { sendEncodings: layers.map((each) => ({ ...each })) } : {}),

@@ -1,14 +1,27 @@
 import { expect, test } from "vitest";
-import { type MediaPorts, trackOf, Watcher } from "../../src/core/media.ts";
+import {
+  cameraLayers,
+  iceCredentials,
+  type MediaPorts,
+  renewed,
+  trackOf,
+  Watcher,
+} from "../../src/core/media.ts";
 
 /** A peer connection whose state the test decides. */
 class Peer extends EventTarget {
   connectionState = "new";
   closed = false;
   localDescription = { sdp: "answer" };
+  remoteDescription: { sdp: string } | null = null;
+  signalingState = "stable";
+  remotes: RTCSessionDescriptionInit[] = [];
+  createOffer = async () => ({});
   getReceivers = () => [];
   getSenders = () => [];
-  setRemoteDescription = async () => undefined;
+  setRemoteDescription = async (given: RTCSessionDescriptionInit) => {
+    this.remotes.push(given);
+  };
   createAnswer = async () => ({});
   setLocalDescription = async () => undefined;
   close() {
@@ -27,6 +40,8 @@ class Net {
   status = 201;
   worker = "";
   lost = false;
+  fragments: string[] = [];
+  restarts = 200;
 
   ports(): MediaPorts {
     return {
@@ -34,6 +49,10 @@ class Net {
         this.asked.push(`${init.method} ${input}`);
         if (init.method === "PATCH" && this.lost)
           return new Response('{"code":"unknown_resource"}', { status: 404 });
+        if (JSON.stringify(init.headers ?? {}).includes("sdpfrag")) {
+          this.fragments.push(String(init.body));
+          return new Response("a=ice-ufrag:new\r\na=ice-pwd:secret\r\n", { status: this.restarts });
+        }
         if (init.method !== "POST") return new Response(null, { status: 204 });
         const headers = { Location: `/whep/s/${this.worker}${this.peers.length}` };
         return new Response(this.status === 201 ? "offer" : '{"code":"forbidden"}', {
@@ -109,6 +128,56 @@ test("a silent line is given a moment, and comes back without being rebuilt", as
   net.peer.become("connected");
   expect(watcher.state).toBe("connected");
   expect(net.peers).toHaveLength(1);
+});
+
+const OFFER =
+  "a=ice-ufrag:old\r\na=ice-pwd:old\r\na=setup:actpass\r\na=ice-ufrag:old\r\na=ice-pwd:old\r\na=setup:actpass\r\n";
+
+async function disturbed(restarts: number) {
+  const { net, watcher } = await watching();
+  net.restarts = restarts;
+  net.peer.remoteDescription = { sdp: OFFER };
+  net.peer.localDescription = { sdp: "v=0\r\na=ice-ufrag:mine\r\na=ice-pwd:mine too\r\n" };
+  net.peer.become("connected");
+  net.peer.become("disconnected");
+  await settled();
+  return { net, watcher };
+}
+
+test("a silent line asks for new credentials at its address and goes on with them", async () => {
+  const { net, watcher } = await disturbed(200);
+  expect(net.fragments).toEqual(["a=ice-ufrag:mine\r\na=ice-pwd:mine too\r\n"]);
+  const fresh = "a=ice-ufrag:new\r\na=ice-pwd:secret\r\na=setup:passive\r\n";
+  expect(net.peer.remotes.at(-1)).toEqual({ type: "answer", sdp: fresh + fresh });
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
+  expect(net.peers).toHaveLength(1);
+});
+
+test("when the server knows the resource no longer, the line is built anew without waiting for patience", async () => {
+  const { net, watcher } = await disturbed(404);
+  expect(net.peers[0]?.closed).toBe(true);
+  await net.fire(1000);
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
+  expect(net.peers).toHaveLength(2);
+});
+
+test("credentials are found anywhere in a description", () => {
+  expect(iceCredentials(OFFER)).toBe("a=ice-ufrag:old\r\na=ice-pwd:old\r\n");
+  expect(renewed("a=mid:0\r\na=ice-pwd:x\r\n", "a=ice-pwd:y\r\na=ice-ufrag:z\r\n")).toBe(
+    "a=mid:0\r\na=ice-pwd:y\r\n",
+  );
+});
+
+test("a small camera sends as many layers as browsers encode of it, the best among them", () => {
+  const rids = (width?: number, height?: number) =>
+    cameraLayers({ ...(width && { width }), ...(height && { height }) }).map(({ rid }) => rid);
+  expect(rids()).toEqual(["q", "h", "f"]);
+  expect(rids(1280, 720)).toEqual(["q", "h", "f"]);
+  expect(rids(640, 360)).toEqual(["h", "f"]);
+  expect(rids(360, 640)).toEqual(["h", "f"]);
+  expect(rids(320, 180)).toEqual(["f"]);
 });
 
 test("when its media worker died a line is built anew at once, and others are left alone", async () => {
