@@ -87,7 +87,7 @@ class Plane:
         self._relays: asyncio.Task[None] | None = None
         self._inlets: set[asyncio.Task[None]] = set()
         self._strange = self._ticks = self._forwarded = self._relayed = 0
-        self._port = Port(self._receive, self._pause)
+        self._port = Port(self._receive, self._drained)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
 
@@ -425,6 +425,11 @@ class Plane:
             self._by_address[address] = peer
         if forgotten is not None and self._by_address.get(forgotten) is peer:
             del self._by_address[forgotten]
+
+    def _drained(self) -> None:
+        """The socket is empty, or others have their turn."""
+        while self._dirty:
+            self._dirty.pop().flush_picture()
 
     def _pause(self) -> None:
         while self._dirty:

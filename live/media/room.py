@@ -14,6 +14,12 @@ from live.sfu import StageNotice as Seen
 
 _SOURCES: tuple[Source, ...] = ("camera", "microphone", "screen")
 
+#: Viewers from which on a picture's packets leave together.
+CROWD = 32
+
+#: How long a picture's first packets may wait for its last one, seconds.
+HOLD = 0.001
+
 Notify = Callable[[str, StageNotice], None]
 
 
@@ -44,6 +50,7 @@ class MediaRoom:
         self._fanout = fanout
         self._notify = notify
         self._timer: asyncio.TimerHandle | None = None
+        self._held: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._told: dict[bool, StageNotice] = {}
 
@@ -113,6 +120,7 @@ class MediaRoom:
         as what they are now. Facts come from the server and, in order with the packets, from the room's home:
         the newest hold, so that no packet is shown by older facts than those that let it through.
         """
+        self.flush()  # what was let through by the facts before
         before = _placed(self.facts)
         hold = self.router.set_stage(
             open=facts.open,
@@ -169,8 +177,22 @@ class MediaRoom:
         if peer.publishes:
             self._say(Left(peer.resource))
 
+    def flush_picture(self) -> None:
+        """Flushes, at once or, in a crowd and amid a picture, when the picture is whole or `HOLD` is over.
+
+        The packets of one picture that leave together go by one message of the kernel to each viewer, which
+        costs about half of what two messages cost.
+        """
+        if not self.router.midframe or len(self.peers) < CROWD:
+            self.flush()
+        elif self._held is None:
+            self._held = asyncio.get_running_loop().call_later(HOLD, self.flush)
+
     def flush(self) -> None:
         """Sends what the router has to say, tells the notice, and sets the timer anew."""
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         outputs = self.router.drain()
         if outputs.fanouts:  # only peers watch
             self.forwarded += self._fanout.send(cast("list[Fanout[Peer]]", outputs.fanouts))
@@ -219,13 +241,14 @@ class MediaRoom:
                 self._notify(self.name, notice)
 
     def close(self) -> None:
-        """Ends the timer and the relays."""
+        """Ends the timers and the relays."""
         for outlet in self.outlets.values():
             outlet.close()
         if self.inlet is not None:
             self.inlet.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._held):
+            if timer is not None:
+                timer.cancel()
 
 
 def _placed(facts: StageFacts | None) -> set[str]:

@@ -57,7 +57,11 @@ _SPEECH_BYTES = 20
 
 
 class Router(Generic[P]):
-    """Publications, viewers and who may see whom; see the package for how to drive it."""
+    """Publications, viewers and who may see whom; see the package for how to drive it.
+
+    Attributes:
+        midframe: The newest packet of a picture was not its last: the next one should follow at once.
+    """
 
     def __init__(
         self, video_seats: int = 6, audio_seats: int = 6, ssrc: int = 1, cname: str = "madoi"
@@ -70,6 +74,7 @@ class Router(Generic[P]):
             ssrc: Our own SSRC as an RTCP sender; no stream may use it.
             cname: CNAME in the reports to viewers.
         """
+        self.midframe = False
         self._ssrc = ssrc
         self._cname = cname
         self._stage: Stage[P] = Stage(video_seats, audio_seats)
@@ -250,6 +255,8 @@ class Router(Generic[P]):
                 self._repair(layer, rtp, now)
             else:
                 self._fanouts += layer.receive(rtp, now)
+                if layer.publication.spec.kind == "video":
+                    self.midframe = not rtp.marker
             if self._tap.on and layer.publication.audience is Audience.EVERYONE:
                 name = Stream(layer.publication.spec.id, layer.rid, repair)
                 self._tap.take(peer, rtp.ssrc, rtp.sequence, data, name)
