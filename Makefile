@@ -61,8 +61,8 @@ bench-media: $(venv)/.runtime ## Madoi's two bodies and Janus in turn: µs of CP
 bench-lines: system $(venv)/.development $(client) ## Picture and sound on bad lines, in real browsers (root; docs/benchmarks.md)
 	@$(bin)/python benchmarks/lines.py
 
-bench-join: system $(venv)/.development $(client) ## From the click to the first frame (docs/benchmarks.md)
-	@$(bin)/python benchmarks/first_frame.py
+bench-join: system $(venv)/.development $(client) ## From the click to the first frame, and 300 joins in two seconds (docs/benchmarks.md)
+	@$(bin)/python benchmarks/first_frame.py && $(bin)/python benchmarks/storm.py
 
 bench-rooms: system $(venv)/.development ## What one delivery costs beside Socket.IO, ws, uWebSockets, nchan (docs/benchmarks.md)
 	@$(bin)/python -m benchmarks.rooms
