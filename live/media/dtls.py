@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal, cast
 
 from aiortc import rtcdtlstransport
@@ -52,7 +53,7 @@ class Certificate:
     def __init__(self) -> None:
         self.rtc = _OneContext.generateCertificate()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 fingerprint as SDP writes it, for example `sha-256 AB:CD:…` (RFC 8122 §5)."""
         first = next(f for f in self.rtc.getFingerprints() if f.algorithm == "sha-256")

@@ -5,8 +5,9 @@ text gives a value or `SdpError`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from aiortc.sdp import MediaDescription, SessionDescription
@@ -104,6 +105,9 @@ class Fragment:
 def read_description(text: str) -> Description:
     """Reads an offer or an answer.
 
+    What browsers of one kind write differs by little but secrets and fingerprints; so those are taken out,
+    the rest is read once and remembered, and they are put back.
+
     Raises:
         SdpError: the text is too long, malformed, or has impossible numbers.
     """
@@ -111,6 +115,43 @@ def read_description(text: str) -> Description:
         raise SdpError("the description is too long")
     if not text.startswith("v=0"):
         raise SdpError("a description starts with v=0")
+    own: list[str] = []
+
+    def take(found: re.Match[str]) -> str:
+        own.append(found[2])
+        return f"{found[1]}{_placeholder(own.index(found[2]))}"
+
+    read = _read(_OWN.sub(take, _ORIGIN.sub("o=- 1 1 IN IP4 0.0.0.0", _PASSING.sub("", text))))
+    values = {_placeholder(own.index(value)): value for value in own}
+    return replace(read, lines=tuple(_with(line, values) for line in read.lines)) if own else read
+
+
+#: Values that are a connection's own.
+_OWN = re.compile(r"^(a=(?:ice-ufrag:|ice-pwd:|fingerprint:[\w-]+ ))(\S+)(?=\r?$)", re.MULTILINE)
+
+#: Names the session, which nothing here reads.
+_ORIGIN = re.compile(r"^o=\S+ \d+ \d+ IN IP[46] \S+(?=\r?$)", re.MULTILINE)
+
+#: Lines that nothing here reads: we are ICE-lite, and learn addresses from checks.
+_PASSING = re.compile(r"^a=(?:candidate:.*|end-of-candidates)\r?\n", re.MULTILINE)
+
+
+def _placeholder(number: int) -> str:
+    return f"own-value-number-{number:08}"
+
+
+def _with(line: Line, values: Mapping[str, str]) -> Line:
+    """The line with the connection's own values in place."""
+    credentials = line.credentials
+    if credentials is not None:
+        ufrag, pwd = (values.get(value, value) for value in credentials)
+        credentials = _credentials(ufrag, pwd)
+    fingerprints = tuple((name, values.get(value, value)) for name, value in line.fingerprints)
+    return replace(line, credentials=credentials, fingerprints=fingerprints)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> Description:
     sections = _sections(text)
     if len(sections) > LINE_LIMIT + 1:
         raise SdpError("too many media sections")

@@ -21,7 +21,7 @@ from live.media.negotiation import (
     write_publication_answer,
     write_watch_answer,
 )
-from live.media.sdp import SdpError, by_quality, read_description, read_fragment
+from live.media.sdp import SdpError, _read, by_quality, read_description, read_fragment
 from live.sfu import LOUDEST, STAGE
 
 LOCAL = Local(
@@ -217,6 +217,34 @@ def test_a_line_that_only_the_bundle_gives_a_port_is_taken() -> None:
 )
 def test_rids_are_ordered_by_quality(listed: list[str], lowest_first: tuple[str, ...]) -> None:
     assert by_quality(listed) == lowest_first
+
+
+TOKENS = st.text("abcXYZ0189+/=_-", min_size=22, max_size=40)
+
+
+@given(st.lists(st.tuples(TOKENS, TOKENS, TOKENS), min_size=2, max_size=4), st.integers(0, 2**63))
+def test_descriptions_that_differ_in_their_secrets_are_told_apart(owns, session) -> None:
+    """What is remembered of one description never shows in another."""
+    for ufrag, pwd, fingerprint in owns:
+        text = (
+            CHROMIUM.replace("a=ice-ufrag:abcd", f"a=ice-ufrag:{ufrag}")
+            .replace("a=ice-pwd:abcdefghijklmnopqrstuvwx", f"a=ice-pwd:{pwd}")
+            .replace("a=fingerprint:sha-256 AA:BB", f"a=fingerprint:sha-256 {fingerprint}")
+            .replace("o=- 4611731400430051336", f"o=- {session}")
+        )
+        assert read_description(text) == _read.__wrapped__(text)
+        line = read_description(text).lines[0]
+        assert line.credentials == (ufrag, pwd)
+        assert line.fingerprints == (("sha-256", fingerprint),)
+
+
+def test_a_remembered_description_does_not_make_bad_secrets_good() -> None:
+    read_description(CHROMIUM)
+    for bad in ("a=ice-ufrag:!!!!", "a=ice-ufrag:abc", "a=ice-ufrag:"):
+        with pytest.raises(SdpError):
+            read_description(CHROMIUM.replace("a=ice-ufrag:abcd", bad))
+    without = CHROMIUM.replace("a=ice-pwd:abcdefghijklmnopqrstuvwx", "a=x-nothing")
+    assert read_description(without).lines[0].credentials is None
 
 
 def test_fragments_of_a_trickle_and_of_a_restart() -> None:
