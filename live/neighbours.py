@@ -130,6 +130,8 @@ class LinkMedia:
                 host=settings.media.host,
                 public_addresses=list(settings.media.addresses),
                 fanout=settings.fanout,
+                viewer_kbps=settings.media.viewer_kbps,
+                publisher_kbps=settings.media.publisher_kbps,
             ),
             secret=secret,
             workers=len(settings.media.ports(cores())),

@@ -34,6 +34,9 @@ class BadSettings(Exception):  # noqa: N818 - what it says is enough
     """A setting is unknown, unreadable or out of range; the message names it and says what is wrong."""
 
 
+Kbps = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
 class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where camera, microphone and screen arrive."""
 
@@ -56,6 +59,10 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...],
         _says("addresses told to browsers; empty means this machine's own. Name the public one behind NAT"),
     ] = ()
+    viewer_kbps: Annotated[Kbps, _says("kbit/s of media sent to one viewer at most; 0: no cap")] = 0
+    publisher_kbps: Annotated[
+        Kbps, _says("kbit/s taken from one camera or screen at most; told to the browser; 0: no cap")
+    ] = 0
 
     def ports(self, cores: int) -> list[int]:
         """Return each worker's port, on a machine with so many cores."""

@@ -49,6 +49,9 @@ class MediaSettings(msgspec.Struct, frozen=True):
         fanout: the body that sends to viewers: `native`, `python`, or `auto` for the native one where it is
             built.
         silence_seconds: a worker that answers nothing for so long is killed and replaced.
+        viewer_kbps: kilobits per second sent to one viewer at most; 0: no cap.
+        publisher_kbps: kilobits per second taken from one publisher at most; 0: no cap.
+        transport_wide: number every viewer's packets; else only those of viewers whose line is limited.
     """
 
     port: int = 8443
@@ -61,6 +64,9 @@ class MediaSettings(msgspec.Struct, frozen=True):
     request_seconds: float = 10.0
     fanout: Literal["auto", "native", "python"] = "auto"
     silence_seconds: float = 3.0
+    viewer_kbps: int = 0
+    publisher_kbps: int = 0
+    transport_wide: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ _WATCHED = {"audio": 6, "video": 7}
 _VIDEO_ONLY = {VIDEO_ORIENTATION, DEPENDENCY_DESCRIPTOR, VIDEO_CONTENT_TYPE}
 
 _FROM_PUBLISHER = ("nack", "nack pli", "ccm fir", "transport-cc")
-_FROM_VIEWER = ("nack", "nack pli", "ccm fir", "goog-remb")
+_FROM_VIEWER = ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +270,21 @@ def take_answer(answer: Description, offered: Sequence[Offered] = ()) -> tuple[S
     return tuple(slots)
 
 
-def write_publication_answer(offer: Description, taken: Sequence[Taken], local: Local) -> str:
-    """The answer to a WHIP offer."""
+def write_publication_answer(
+    offer: Description, taken: Sequence[Taken], local: Local, most_kbps: int = 0
+) -> str:
+    """The answer to a WHIP offer; a cap is told as the picture's bandwidth (RFC 3890, RFC 8866 §5.8)."""
     sections = []
     for t in taken:
         rids = t.line.rids
+        cap = most_kbps if t.line.kind == "video" else 0
         more = [f"a=rid:{rid} recv" for rid in rids]
         if rids:
             more.append("a=simulcast:recv " + ";".join(rids))
-        sections.append(_answered(t, "recvonly", _FROM_PUBLISHER, more, local))
+        section = _answered(t, "recvonly", _FROM_PUBLISHER, more, local)
+        if cap and t.codecs:
+            section[2:2] = [f"b=AS:{cap}", f"b=TIAS:{1000 * cap}"]
+        sections.append(section)
     return _write(offer.mixed, [t.line.mid for t in taken if t.codecs], sections)
 
 

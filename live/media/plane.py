@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import secrets
 import socket
 import time
@@ -33,12 +34,12 @@ from live.media.negotiation import (
     write_watch_answer,
 )
 from live.media.peer import Peer
-from live.media.relaying import Inlet
+from live.media.relaying import Inlet, Stand
 from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
 from live.media.udp import Port, advertised, own_addresses
-from live.sfu import PublicationSpec, Source, Tier
+from live.sfu import PublicationSpec, Router, Source, Tier
 from live.sfu.contract import MID
 
 #: A server-made offer is answered within so long or forgotten, seconds.
@@ -141,7 +142,10 @@ class Plane:
         peer.publications = tuple(_publication(peer, t) for t in accepted)
         self._publishing[peer.resource] = peer
         peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
-        return Answer(peer.resource, write_publication_answer(offer, taken, self._local(peer)), peer.etag)
+        return Answer(peer.resource, self._publication_answer(offer, taken, peer), peer.etag)
+
+    def _publication_answer(self, offer: Description, taken: list[Taken], peer: Peer) -> str:
+        return write_publication_answer(offer, taken, self._local(peer), self._settings.publisher_kbps)
 
     def watch(self, room: str, person: str, behind: bool, sdp: str | None, tier: Tier = "video") -> Answer:
         """Takes a WHEP offer; makes one of the whole stage, or one in place of an offer that does not fit."""
@@ -281,8 +285,16 @@ class Plane:
     def _room(self, name: str) -> MediaRoom:
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = MediaRoom(name, self._fanout, self._notify)
+            room = self._rooms[name] = MediaRoom(name, self._fanout, self._notify, self._router())
         return room
+
+    def _router(self) -> Router[Peer | Stand]:
+        settings = self._settings
+        return Router(
+            viewer_most=1000.0 * settings.viewer_kbps or math.inf,
+            publisher_most=1000.0 * settings.publisher_kbps or math.inf,
+            transport_wide=settings.transport_wide,
+        )
 
     def _admit(
         self, room: str, person: str, *, source: Literal["camera", "screen", ""], behind: bool

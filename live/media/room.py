@@ -36,9 +36,11 @@ class MediaRoom:
         relayed: packets handed to siblings since the start, each counted once.
     """
 
-    def __init__(self, name: str, fanout: FanoutBody, notify: Notify) -> None:
+    def __init__(
+        self, name: str, fanout: FanoutBody, notify: Notify, router: Router[Peer | Stand] | None = None
+    ) -> None:
         self.name = name
-        self.router: Router[Peer | Stand] = Router()
+        self.router: Router[Peer | Stand] = router or Router()
         self.peers: dict[str, Peer] = {}
         self.facts: StageFacts | None = None
         self.home = True

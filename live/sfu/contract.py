@@ -42,9 +42,10 @@ FROM_PUBLISHERS = (
 """Header extensions worth agreeing to with a publisher."""
 TO_VIEWERS = (
     MID, AUDIO_LEVEL, VIDEO_ORIENTATION, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR,
-    PLAYOUT_DELAY, VIDEO_CONTENT_TYPE,
+    PLAYOUT_DELAY, VIDEO_CONTENT_TYPE, TRANSPORT_CC,
 )  # fmt: skip
-"""Header extensions the router writes towards viewers (REMB at the viewer needs abs-send-time)."""
+"""Header extensions the router writes towards viewers. REMB at the viewer needs abs-send-time; transport-wide
+numbers are written only for viewers whose line is limited (see `live.sfu.serving`)."""
 
 
 class Audience(IntEnum):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Generic
 
+from live.sfu.bandwidth import Departures
 from live.sfu.cache import Packet
-from live.sfu.contract import Codec, Fanout, P, Slot
+from live.sfu.contract import TRANSPORT_CC, Codec, Fanout, P, Slot
 from live.sfu.numbers import SEQUENCE, TIMESTAMP, ahead
 from live.sfu.rewriting import Rewrite, Shifts
 from live.sfu.rtcp import SenderReport, write_sr
-from live.sfu.rtp import HEADER, MARKER
+from live.sfu.rtp import EXTENDED, HEADER, MARKER, ONE_BYTE, PADDED, PLAIN
 from live.sfu.timeline import to_ntp
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 SEGMENTS = 12
 """Sources remembered to answer NACKs after a switch."""
+REMEMBERED = 256
+"""Resent packets remembered, so that they are not resent twice in a round trip."""
 _PICTURE = 0x7FFF
 _TEMPLATES = 0x3F
+_PADDING = bytes(254) + b"\xff"
+"""As much as one packet can be padded with (RFC 3550 §5.1)."""
 
 
 class Segment(Generic[P]):
@@ -61,6 +66,7 @@ class Downtrack(Generic[P]):
     __slots__ = (
         "_clock",
         "_codec",
+        "_departures",
         "_last",
         "_last_frame",
         "_last_picture",
@@ -70,6 +76,7 @@ class Downtrack(Generic[P]):
         "_octets",
         "_octets_before",
         "_packets",
+        "_resent",
         "_rewrite",
         "_rtx_sequence",
         "layer",
@@ -113,6 +120,43 @@ class Downtrack(Generic[P]):
         self._clock = 0
         self._packets = self._octets = self._octets_before = 0
         self._rtx_sequence = 0
+        self._departures: Departures | None = None
+        self._resent: dict[int, float] = {}
+
+    @property
+    def numbers(self) -> bool:
+        """Transport-wide numbers are agreed here."""
+        return TRANSPORT_CC in self.slot.extensions
+
+    @property
+    def numbering(self) -> bool:
+        """Transport-wide numbers are written now."""
+        return self._departures is not None
+
+    @property
+    def pads(self) -> bool:
+        """There is an RTX stream to pad with."""
+        return self.slot.rtx_ssrc is not None
+
+    def number(self, departures: Departures | None) -> None:
+        """Write transport-wide numbers from now on, or none."""
+        wanted = departures if self.numbers else None
+        if wanted is self._departures:
+            return
+        self._departures = wanted
+        point, rewrite = self.point, self._rewrite
+        if point is not None and rewrite is not None:
+            point.part(self, rewrite)
+            self._rewrite = self.segments[-1].rewrite = point.join(self, rewrite.shifts)
+
+    def numbered(self, body: bytes, now: float) -> bytes:
+        """The body with this viewer's next transport-wide number where `Rewrite.body` left room for it."""
+        departures = self._departures
+        if departures is None:
+            return body
+        number = departures.leave(now, len(body) + HEADER.size)
+        at = 5 if body[0] == ONE_BYTE >> 8 else 6
+        return b"".join((body[:at], number.to_bytes(2), body[at + 2 :]))
 
     def aim(self, point: OperatingPoint[P], now: float) -> None:
         """Wait for an operating point, unless it is shown already; ask for a keyframe if it takes one."""
@@ -224,6 +268,21 @@ class Downtrack(Generic[P]):
         self._octets += point.octets - self._octets_before
         self.layer = self.point = self._rewrite = None
 
+    def due(self, sequence: int, again: float, now: float) -> bool:
+        """Whether a packet may be resent: it was not within the last `again` seconds.
+
+        What a paused picture lacks, its next keyframe makes good.
+        """
+        if self.layer is None:
+            return False
+        if now - self._resent.get(sequence, float("-inf")) < again:
+            return False
+        self._resent.pop(sequence, None)
+        self._resent[sequence] = now
+        if len(self._resent) > REMEMBERED:
+            del self._resent[next(iter(self._resent))]
+        return True
+
     def resend(self, sequence: int, now: float) -> Fanout[P] | None:
         """Answer a NACK: by RTX (RFC 4588 §4) if the slot has it, else the same again; None if it is gone."""
         highest = self._last if self.point is None else self.point.highest + self.shift
@@ -243,12 +302,41 @@ class Downtrack(Generic[P]):
         if self.slot.rtx_ssrc is None or codec is None or codec.rtx_pt is None:
             first, body = rewrite.body(packet, packet.arrived, move=move, filler=filler)
             second = rewrite.payload_type(packet, segment.pt) | marker
-            return Fanout(body, [(self.peer, HEADER.pack(first, second, sequence, timestamp, self.ssrc))])
+            header = HEADER.pack(first, second, sequence, timestamp, self.ssrc)
+            return Fanout(self._renumbered(segment, body, now), [(self.peer, header)])
         first, body = rewrite.body(packet, now, move=move, filler=filler, prefix=sequence.to_bytes(2))
+        body = self._renumbered(segment, body, now)
         self._rtx_sequence = self._rtx_sequence + 1 & SEQUENCE
         second = codec.rtx_pt | marker & MARKER
         header = HEADER.pack(first, second, self._rtx_sequence, timestamp, self.slot.rtx_ssrc)
         return Fanout(body, [(self.peer, header)])
+
+    def _renumbered(self, segment: Segment[P], body: bytes, now: float) -> bytes:
+        return self.numbered(body, now) if segment.rewrite.numbered else body
+
+    def padding(self, size: int, now: float) -> list[Fanout[P]]:
+        """Packets of the RTX stream that carry nothing but `size` bytes of padding (at least), for a probe.
+
+        Receivers count them and play nothing of them: an RTX packet without an original sequence number is
+        none (RFC 4588 §4), and the media stream keeps its numbers.
+        """
+        layer = self.layer
+        codec = self._codec
+        if layer is None or self.slot.rtx_ssrc is None or codec is None or codec.rtx_pt is None:
+            return []
+        timestamp = layer.newest + self.timestamp_shift & TIMESTAMP
+        block = self._rewrite.extensions(now) if self._rewrite is not None else b""
+        first = PADDED | (EXTENDED if block else PLAIN)
+        out: list[Fanout[P]] = []
+        while size > 0:
+            self._rtx_sequence = self._rtx_sequence + 1 & SEQUENCE
+            header = HEADER.pack(first, codec.rtx_pt, self._rtx_sequence, timestamp, self.slot.rtx_ssrc)
+            body = block + _PADDING
+            if self._rewrite is not None and self._rewrite.numbered:
+                body = self.numbered(body, now)
+            out.append(Fanout(body, [(self.peer, header)]))
+            size -= len(body)
+        return out
 
     def forget(self, publication: Publication[P]) -> None:
         """Nothing of a publication may be resent any more."""

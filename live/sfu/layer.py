@@ -38,6 +38,8 @@ _FRAME = 64
 """Most packets of a keyframe looked back at for its beginning."""
 _CACHE = {"video": 1024, "audio": 128}
 _CACHE_AGE = 2.0
+_MEASURED = 0.4
+"""Seconds below which a rate says nothing."""
 
 
 class Layer(Generic[P]):
@@ -172,7 +174,8 @@ class Layer(Generic[P]):
         if before is None:
             self.highest = extended - 1
             for point in self.points:
-                point.highest = self.highest
+                point.highest = point.placed = self.highest
+            self._measured_at = now
         elif extended > before + 1:
             missing = extended - before - 1
             if missing > LIMIT or (silent > OUTAGE and missing > _OUTAGE_LOSS):
@@ -409,8 +412,9 @@ class Layer(Generic[P]):
         downtracks: dict[Downtrack[P], None],
         *,
         late: bool,
-    ) -> Fanout[P] | None:
-        """A packet for viewers of a point; None if there is nothing for them.
+        now: float,
+    ) -> list[Fanout[P]]:
+        """A packet for viewers of a point.
 
         A late packet that the point does without is sent without its payload: its place has been kept for it,
         and would be asked for again and again.
@@ -418,7 +422,7 @@ class Layer(Generic[P]):
         number = point.number(packet)
         filler = not point.takes(packet)
         if number is None:
-            return None
+            return []
         return rewrite.fan_out(
             packet,
             number,
@@ -427,6 +431,7 @@ class Layer(Generic[P]):
             marker=point.marker(packet),
             filler=filler,
             late=late,
+            now=now,
         )
 
     def _forward(self, packet: Packet) -> list[Fanout[P]]:
@@ -434,9 +439,9 @@ class Layer(Generic[P]):
         out = []
         for point in self.points:
             for rewrite in point.rewrites:
-                fanout = self._fan_out(rewrite, point, packet, rewrite.downtracks, late=late)
-                if fanout is not None and len(fanout):
-                    out.append(fanout)
+                downtracks = rewrite.downtracks
+                fanouts = self._fan_out(rewrite, point, packet, downtracks, late=late, now=packet.arrived)
+                out += [fanout for fanout in fanouts if len(fanout)]
         if packet.keyframe:
             if self.publication.spec.kind == "video":
                 self.keyframes.arrived()
@@ -472,21 +477,22 @@ class Layer(Generic[P]):
             following = self.cache.get(number, packet.arrived)
             if following is not None:
                 packets.append(following)
-        fanouts = [
-            self._fan_out(rewrite, point, p, downtracks, late=False)
+        return [
+            fanout
             for p in packets
             for rewrite, (point, downtracks) in joined.items()
+            for fanout in self._fan_out(rewrite, point, p, downtracks, late=False, now=packet.arrived)
         ]
-        return [fanout for fanout in fanouts if fanout is not None]
 
     def measure(self, now: float) -> None:
         """Update ``rate``, and those of the points; call about once a second."""
-        if self._measured_at is not None and now > self._measured_at:
-            seconds = now - self._measured_at
-            rate = 8 * (self.octets - self._measured) / seconds
-            self.rate = rate if not self.rate else 0.5 * self.rate + 0.5 * rate
-            for point in self.points:
-                point.measure(seconds)
+        if self._measured_at is None or now - self._measured_at < _MEASURED:
+            return
+        seconds = now - self._measured_at
+        rate = 8 * (self.octets - self._measured) / seconds
+        self.rate = rate if not self.rate else 0.5 * self.rate + 0.5 * rate
+        for point in self.points:
+            point.measure(seconds)
         self._measured, self._measured_at = self.octets, now
 
     def end(self) -> list[Downtrack[P]]:

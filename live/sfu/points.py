@@ -30,6 +30,7 @@ class OperatingPoint(Generic[P]):
         target: Decode target of the stream's dependency structure, None to go by the layer ids.
         highest: Highest output number given.
         picture: Its picture id in the output, if it has one; ``tl0`` likewise.
+        placed: How many packets came for the numbers up to ``highest``.
         octets: Payload octets taken.
         rate: Bits per second, measured by `measure`.
     """
@@ -43,6 +44,7 @@ class OperatingPoint(Generic[P]):
         "layer",
         "octets",
         "picture",
+        "placed",
         "rate",
         "spatial",
         "target",
@@ -56,7 +58,7 @@ class OperatingPoint(Generic[P]):
         self.spatial = spatial
         self.temporal = temporal
         self.target: int | None = None
-        self.highest = layer.highest
+        self.highest = self.placed = layer.highest
         self.octets = self.tl0 = 0
         self.picture: int | None = None
         self.rate = 0.0
@@ -70,11 +72,18 @@ class OperatingPoint(Generic[P]):
     def join(self, downtrack: Downtrack[P], shifts: Shifts) -> Rewrite[P]:
         """Add a downtrack to those fed; gives the rewriting it shares with its like."""
         slot = downtrack.slot
-        key = (slot.mid, tuple(slot.extensions.items()), slot.two_byte, downtrack.red, shifts)
+        key = (
+            slot.mid,
+            tuple(slot.extensions.items()),
+            slot.two_byte,
+            downtrack.red,
+            shifts,
+            downtrack.numbering,
+        )
         rewrite = self._rewrites.get(key)
         if rewrite is None:
             source = dict(self.layer.publication.spec.extensions)
-            rewrite = Rewrite(slot, source, shifts, downtrack.red, downtrack.pt)
+            rewrite = Rewrite(slot, source, shifts, downtrack.red, downtrack.pt, numbered=downtrack.numbering)
             self._rewrites[key] = rewrite
         rewrite.add(downtrack)
         return rewrite
@@ -107,6 +116,7 @@ class OperatingPoint(Generic[P]):
         """Give a packet its place; call for each packet of the layer in order of arrival."""
         if self.takes(packet):
             self.octets += len(packet.payload)
+            self.placed += 1
             number = self._numbers.number(packet.number)
             if newest and number is not None:
                 self.highest = number
@@ -116,6 +126,8 @@ class OperatingPoint(Generic[P]):
             self._numbers.leave_out(packet.number, 1)
             if new_picture and packet.picture is not None:
                 self._pictures.leave_out(packet.picture, 1)
+        else:
+            self.placed += 1
 
     def restart_pictures(self) -> None:
         """The stream's picture ids begin anew."""

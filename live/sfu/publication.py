@@ -22,6 +22,10 @@ from live.sfu.twcc import Arrivals
 
 MAX_STREAMS = 64
 """SSRCs remembered per publisher; further unknown ones are not learned."""
+POLICE = 1.5
+"""Times its cap that a publisher may really send: browsers steer by it, they do not hit it."""
+BURST = 2.0
+"""Seconds' worth of that at once: keyframes are large."""
 ACTIVE = 1.5
 """Seconds after its last packet in which a stream counts as being sent."""
 LAYER_ACTIVE = 0.6
@@ -108,16 +112,40 @@ class Publisher(Generic[P]):
         seen: When anything last arrived.
     """
 
-    __slots__ = ("arrivals", "peer", "publications", "seen", "skew", "streams")
+    __slots__ = (
+        "_credit",
+        "_credit_at",
+        "_most",
+        "arrivals",
+        "peer",
+        "publications",
+        "seen",
+        "skew",
+        "streams",
+    )
 
-    def __init__(self, peer: P, now: float) -> None:
-        """Publishes nothing yet."""
+    def __init__(self, peer: P, now: float, most: float = float("inf")) -> None:
+        """Publishes nothing yet, and may send `most` bits per second over any few seconds."""
+        self._most = most * POLICE
+        self._credit = self._most * BURST
+        self._credit_at = now
         self.peer = peer
         self.publications: dict[str, Publication[P]] = {}
         self.streams: dict[int, tuple[Layer[P], bool]] = {}
         self.arrivals = Arrivals()
         self.skew = Skew()
         self.seen = now
+
+    def may_send(self, size: int, now: float) -> bool:
+        """Take a packet of `size` bytes from what this publisher may send."""
+        if self._most == float("inf"):
+            return True
+        self._credit = min(self._most * BURST, self._credit + (now - self._credit_at) * self._most)
+        self._credit_at = now
+        if self._credit < 8 * size:
+            return False
+        self._credit -= 8 * size
+        return True
 
     def add(self, spec: PublicationSpec) -> Publication[P]:
         """Take a publication and the SSRCs its SDP named."""

@@ -11,6 +11,7 @@ from live.sfu.contract import (
     DEPENDENCY_DESCRIPTOR,
     MID,
     TO_VIEWERS,
+    TRANSPORT_CC,
     Cast,
     Codec,
     Fanout,
@@ -50,6 +51,7 @@ class Rewrite(Generic[P]):
 
     Attributes:
         downtracks: Those attached now (a dict as an ordered set); changed by `add` and `remove`.
+        numbered: Their packets carry transport-wide numbers, so each viewer has a body of its own.
     """
 
     __slots__ = (
@@ -60,13 +62,22 @@ class Rewrite(Generic[P]):
         "_pt",
         "_red",
         "_send_time",
+        "_transport",
         "_two_byte",
         "downtracks",
+        "numbered",
         "shifts",
     )
 
     def __init__(
-        self, slot: Slot, source: dict[str, int], shifts: Shifts, red: Codec | None, pt: int
+        self,
+        slot: Slot,
+        source: dict[str, int],
+        shifts: Shifts,
+        red: Codec | None,
+        pt: int,
+        *,
+        numbered: bool = False,
     ) -> None:
         """Towards `slot`, from a publication with the extension ids of `source`.
 
@@ -76,15 +87,19 @@ class Rewrite(Generic[P]):
             shifts: See there.
             red: The viewer's RED format; without it redundant blocks are taken off.
             pt: The viewer's payload type of what RED contains.
+            numbered: See above.
         """
         self.downtracks: dict[Downtrack[P], None] = {}
         self._cast: Cast[P] | None = None
         ids = slot.extensions
+        self.numbered = numbered
+        self._transport = [(ids[TRANSPORT_CC], b"\0\0")] if numbered else []
         self._mid = [(ids[MID], slot.mid.encode())] if MID in ids else []
         self._send_time = ids.get(ABS_SEND_TIME)
         # The structure of a scalable stream does not fit the one-byte form, and without it other descriptors
         # are of no use.
-        mute = (MID, ABS_SEND_TIME) if slot.two_byte else (MID, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR)
+        own = (MID, ABS_SEND_TIME, TRANSPORT_CC)
+        mute = own if slot.two_byte else (*own, DEPENDENCY_DESCRIPTOR)
         self._moves = [
             (source[uri], ids[uri]) for uri in TO_VIEWERS if uri in source and uri in ids and uri not in mute
         ]
@@ -94,6 +109,18 @@ class Rewrite(Generic[P]):
         self._red = red
         self._pt = pt
         self.shifts = shifts
+
+    def _own(self, sent: float) -> list[tuple[int, bytes]]:
+        """Extension elements that do not come from the publisher, the number's place first of all."""
+        elements = self._transport + self._mid
+        if self._send_time is not None:  # 6.18 fixed point
+            elements.append((self._send_time, (int(sent * (1 << 18)) & 0xFFFFFF).to_bytes(3)))
+        return elements
+
+    def extensions(self, sent: float) -> bytes:
+        """The extension block of a packet that carries no media."""
+        elements = self._own(sent)
+        return write_extensions(elements, two_byte=self._two_byte) if elements else b""
 
     def body(
         self, packet: Packet, sent: float, *, move: int = 0, filler: bool = False, prefix: bytes = b""
@@ -107,9 +134,7 @@ class Rewrite(Generic[P]):
             filler: Without payload: it stands for a packet that the viewer does without.
             prefix: Stands before the payload (RTX).
         """
-        elements = list(self._mid)
-        if self._send_time is not None:
-            elements.append((self._send_time, (int(sent * (1 << 18)) & 0xFFFFFF).to_bytes(3)))
+        elements = self._own(sent)
         payload = b""
         if not filler:
             if packet.extensions:
@@ -158,20 +183,24 @@ class Rewrite(Generic[P]):
         marker: int,
         filler: bool,
         late: bool,
-    ) -> Fanout[P]:
+        now: float,
+    ) -> list[Fanout[P]]:
         """The packet for each of `downtracks`, with the number of its point; see `body`.
 
-        A late one is only for those that began before it.
+        A late one is only for those that began before it. One fan-out for all of them, or, where their
+        packets are numbered, one for each.
         """
         first, body = self.body(packet, packet.arrived, move=move, filler=filler)
         head = Head(first, marker, self.payload_type(packet, -1), number & SEQUENCE, packet.timestamp)
+        due: Iterable[Downtrack[P]] = downtracks
         if late:
-            cast = _cast([d for d in downtracks if number >= d.start])
-        elif downtracks is not self.downtracks:
-            cast = _cast(downtracks)
-        else:
-            cast = self._cast = self._cast or _cast(downtracks)
-        return Fanout.cast_to(cast, head, body)
+            due = [d for d in downtracks if number >= d.start]
+        if self.numbered:
+            return [Fanout.cast_to(_cast([d]), head, d.numbered(body, now)) for d in due]
+        if due is not self.downtracks:
+            return [Fanout.cast_to(_cast(due), head, body)]
+        cast = self._cast = self._cast or _cast(due)
+        return [Fanout.cast_to(cast, head, body)]
 
 
 def _cast(downtracks: Iterable[Downtrack[P]]) -> Cast[P]:

@@ -35,6 +35,7 @@ from live.sfu.rtcp import (
     Remb,
     ReportBlock,
     SenderReport,
+    TransportWide,
     parse_rtcp,
     write_nack,
     write_pli,
@@ -46,10 +47,15 @@ from live.sfu.serving import Serving
 from live.sfu.speakers import UNKNOWN
 from live.sfu.stage import Facts, Stage
 from live.sfu.timeline import round_trip
+from live.sfu.twcc import parse_feedback
 from live.sfu.viewer import REPORT, Viewer
 
 TICK = 0.1
 """Seconds between transport feedback, speaker decisions and sender reports."""
+AGAIN = 0.02
+"""Seconds, if not a round trip, before the same packet is resent again: the first may still be on its way."""
+PAD = 0.02
+"""Seconds between padding packets of a probe: small enough not to be a burst."""
 _SECOND = 10
 """Ticks between receiver reports, measurements and allocations."""
 _SPEECH_BYTES = 20
@@ -64,7 +70,15 @@ class Router(Generic[P]):
     """
 
     def __init__(
-        self, video_seats: int = 6, audio_seats: int = 6, ssrc: int = 1, cname: str = "madoi"
+        self,
+        video_seats: int = 6,
+        audio_seats: int = 6,
+        ssrc: int = 1,
+        cname: str = "madoi",
+        *,
+        viewer_most: float = float("inf"),
+        publisher_most: float = float("inf"),
+        transport_wide: bool = False,
     ) -> None:
         """An empty stage with closed curtain.
 
@@ -73,12 +87,17 @@ class Router(Generic[P]):
             audio_seats: Number of sound seats, ``a0`` upwards.
             ssrc: Our own SSRC as an RTCP sender; no stream may use it.
             cname: CNAME in the reports to viewers.
+            viewer_most: Bits per second that one viewer is sent at most.
+            publisher_most: Bits per second taken from one publisher at most.
+            transport_wide: Number every viewer's packets, not only those of viewers whose line is limited.
         """
         self.midframe = False
         self._ssrc = ssrc
         self._cname = cname
         self._stage: Stage[P] = Stage(video_seats, audio_seats)
-        self._serving: Serving[P] = Serving(self._stage)
+        self._serving: Serving[P] = Serving(self._stage, transport_wide=transport_wide)
+        self._viewer_most = viewer_most
+        self._publisher_most = publisher_most
         self._tap: Tap[P] = Tap()
         self._revision = 0
         self._publishers: dict[P, Publisher[P]] = {}
@@ -91,6 +110,7 @@ class Router(Generic[P]):
         self._counts: Counter[str] = Counter()
         self._ticks = 0
         self._tick_at: float | None = None
+        self._pad_at = 0.0
         self._fanouts: list[Fanout[P]] = []
         self._rtcp: list[tuple[P, bytes]] = []
         self._notice = StageNotice({}, None, None, {}, frozenset())
@@ -112,7 +132,7 @@ class Router(Generic[P]):
             self._forget(older)
         publisher = self._publishers.get(peer)
         if publisher is None:
-            publisher = self._publishers[peer] = Publisher(peer, now)
+            publisher = self._publishers[peer] = Publisher(peer, now, self._publisher_most)
         publication = publisher.add(spec)
         self._publications[spec.id] = publication
         self._stage.publications[spec.owner, spec.source, spec.kind] = publication
@@ -136,7 +156,7 @@ class Router(Generic[P]):
         """
         viewer = self._viewers.get(peer)
         if viewer is None:
-            viewer = Viewer(peer, person, now, self._cname)
+            viewer = Viewer(peer, person, now, self._cname, self._viewer_most)
         gone = viewer.take(slots)
         if peer not in self._viewers:
             self._viewers[peer] = viewer
@@ -165,6 +185,7 @@ class Router(Generic[P]):
         if viewer is not None:
             for downtrack in viewer.downtracks:
                 self._serving.stop(downtrack)
+            self._serving.busy.pop(peer, None)
             self._reports.remove(viewer)
             self._hasty.discard(peer)
         publisher = self._publishers.pop(peer, None)
@@ -242,6 +263,9 @@ class Router(Generic[P]):
         if publisher is None:
             self._counts["unknown_peer"] += 1
             return
+        if not publisher.may_send(len(data), now):
+            self._counts["over_cap"] += 1
+            return
         try:
             rtp = parse_rtp(data)
             stream = publisher.streams.get(rtp.ssrc) or self._learn(publisher, rtp, now, named)
@@ -270,13 +294,16 @@ class Router(Generic[P]):
 
     def receive_rtcp(self, peer: P, data: bytes, now: float) -> None:
         """Take one unprotected RTCP compound of a publisher or viewer."""
+        publisher = self._publishers.get(peer)
+        viewer = self._viewers.get(peer)
+        if viewer is not None and not viewer.may_speak(now):
+            self._counts["rtcp_refused"] += 1
+            return
         try:
             values = parse_rtcp(data)
         except Malformed:
             self._counts["malformed"] += 1
             return
-        publisher = self._publishers.get(peer)
-        viewer = self._viewers.get(peer)
         if publisher is not None:
             publisher.seen = now
         for value in values:
@@ -290,7 +317,7 @@ class Router(Generic[P]):
         """When `handle_timer` should be called next (seconds on the same clock), None if never."""
         if self._tick_at is None:
             return None
-        due = self._tick_at
+        due = self._tick_at if not self._serving.busy else min(self._tick_at, self._pad_at + PAD)
         for layer in self._layers():
             due = min(due, layer.losses.next_due, layer.keyframes.due)
         return max(due, now)
@@ -301,6 +328,8 @@ class Router(Generic[P]):
             if layer.losses.next_due <= now:
                 self._ask_again(layer, now)
         self._ask_keyframes(now)
+        if self._serving.busy and now >= self._pad_at + PAD:
+            self._pad(now)
         if self._tick_at is not None and now >= self._tick_at:
             self._tick_at = now + TICK
             self._tick(now)
@@ -437,17 +466,50 @@ class Router(Generic[P]):
 
     def _feedback(self, viewer: Viewer[P], value: Feedback, now: float) -> None:
         if isinstance(value, ReceiverReport):
-            viewer.line.loss = max((block.fraction for block in value.blocks), default=0)
-            for block in value.blocks:
-                seconds = round_trip(block.last_sr, block.delay, now)
-                viewer.round_trip = viewer.round_trip if seconds is None else seconds
+            self._receiver_report(viewer, value, now)
+        elif isinstance(value, TransportWide):
+            self._transport_feedback(viewer, value, now)
         elif isinstance(value, Nack):
             downtrack = viewer.tracks.get(value.media)
             if downtrack is not None:
                 self._resend(viewer, downtrack, value.sequences, now)
         elif isinstance(value, KeyframeRequest):
             self._want_keyframe(viewer.tracks.get(value.media), now)
-        elif isinstance(value, Remb) and viewer.line.estimated(value.bitrate, now):
+        elif isinstance(value, Remb):
+            self._counts["rembs"] += 1
+            viewer.line.bandwidth.remb(value.bitrate, now)
+            self._judge(viewer, now)
+
+    def _receiver_report(self, viewer: Viewer[P], report: ReceiverReport, now: float) -> None:
+        for block in report.blocks:
+            if block.ssrc in viewer.tracks:
+                seconds = round_trip(block.last_sr, block.delay, now)
+                viewer.round_trip = viewer.round_trip if seconds is None else seconds
+        tracks = [viewer.tracks[b.ssrc] for b in report.blocks if b.ssrc in viewer.tracks]
+        line = viewer.line
+        counted = viewer.counts.count(report.blocks, {d.ssrc: d.point for d in tracks})
+        measured = line.bandwidth.measured(now)
+        if not measured and line.bandwidth.counted(*counted, line.spending, now):
+            self._judge(viewer, now)
+
+    def _transport_feedback(self, viewer: Viewer[P], value: TransportWide, now: float) -> None:
+        """Read only what was asked for: a viewer whose packets are not numbered has nothing to say here."""
+        departures, line = viewer.departures, viewer.line
+        if departures is None:
+            return
+        self._counts["transport_feedbacks"] += 1
+        try:
+            arrived, lost = departures.told(parse_feedback(value.body))
+        except Malformed:
+            self._counts["malformed"] += 1
+            return
+        if arrived or lost:
+            line.bandwidth.counted(len(arrived), lost, line.spending, now)
+            line.bandwidth.feedback(arrived, now)
+            self._judge(viewer, now)
+
+    def _judge(self, viewer: Viewer[P], now: float) -> None:
+        if viewer.line.judge(now, measured=viewer.line.bandwidth.measured(now)):
             self._serving.grant(viewer, now)
             self._ask_keyframes(now)
 
@@ -455,15 +517,20 @@ class Router(Generic[P]):
         self, viewer: Viewer[P], downtrack: Downtrack[P], sequences: Sequence[int], now: float
     ) -> None:
         gone = False
+        again = max(AGAIN, 0.9 * (viewer.round_trip or 0.0))
         for sequence in sequences:
             if not viewer.may_resend(now):
                 self._counts["nacks_refused"] += 1
                 break
+            if not downtrack.due(sequence, again, now):
+                self._counts["nacks_repeated"] += 1
+                continue
             fanout = downtrack.resend(sequence, now)
             if fanout is None:
                 self._counts["nacks_missed"] += 1
                 gone = True
             else:
+                viewer.resent(len(fanout.body))
                 self._counts["nacks_answered"] += 1
                 self._fanouts.append(fanout)
         if gone and downtrack.layer is not None and not downtrack.layer.losses:
@@ -498,10 +565,25 @@ class Router(Generic[P]):
             self._changed = True
             for viewer in self._viewers.values():
                 self._serving.serve(viewer, now, moving=True)
+        for viewer in list(self._serving.busy.values()):
+            self._serving.grant(viewer, now)
         self._report_to_viewers(now)
         if self._ticks % _SECOND == 0:
             self._each_second(now)
         self._ask_keyframes(now)
+
+    def _pad(self, now: float) -> None:
+        """Send the padding of this moment's probes."""
+        passed = min(2 * PAD, now - self._pad_at)
+        self._pad_at = now
+        for viewer in self._serving.busy.values():
+            if not viewer.line.padding:
+                continue
+            shown = next((d for d in viewer.downtracks if d.pads and d.layer is not None), None)
+            if shown is not None:
+                packets = shown.padding(int(viewer.line.padding * passed / 8), now)
+                self._counts["padding_sent"] += len(packets)
+                self._fanouts += packets
 
     def _report_to_viewers(self, now: float) -> None:
         """The queue is in order of ``report_at``, as all wait equally long; a tenth a tick spreads them."""

@@ -92,7 +92,14 @@ class Bye:
     ssrcs: tuple[int, ...]
 
 
-Feedback = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb | Bye
+@dataclass(frozen=True, slots=True)
+class TransportWide:
+    """Transport-wide feedback, unread: `live.sfu.twcc.parse_feedback` reads ``body`` for whoever needs it."""
+
+    body: bytes
+
+
+Feedback = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb | TransportWide | Bye
 
 
 def parse_rtcp(data: bytes) -> list[Feedback]:
@@ -133,6 +140,8 @@ def _values(kind: int, count: int, body: bytes) -> Iterator[Feedback]:
             yield Bye(struct.unpack_from(f"!{count}I", body))
         elif kind == RTPFB and count == _NACK:
             yield _nack(body)
+        elif kind == RTPFB and count == _TWCC:
+            yield TransportWide(body)
         elif kind == PSFB:
             yield from _payload_specific(count, body)
     except struct.error:

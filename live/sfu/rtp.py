@@ -15,6 +15,8 @@ PLAIN = 0x80
 """First byte of a packet with version 2 and nothing else."""
 EXTENDED = 0x90
 """First byte of a packet with a header extension."""
+PADDED = 0x20
+"""The P bit in its place."""
 MARKER = 0x80
 
 

@@ -17,13 +17,17 @@ class Serving(Generic[P]):
 
     Attributes:
         stage: Whose publications are shown.
+        busy: Viewers whose line is just being tried for more.
         pauses: Times a slot was paused because a line could not carry it.
+        transport_wide: Number everybody's packets, not only those of viewers whose line is limited.
     """
 
-    def __init__(self, stage: Stage[P]) -> None:
+    def __init__(self, stage: Stage[P], *, transport_wide: bool = False) -> None:
         """Serve from `stage`."""
         self.stage = stage
+        self.transport_wide = transport_wide
         self.pauses = 0
+        self.busy: dict[P, Viewer[P]] = {}
 
     def purge(self, viewer: Viewer[P]) -> None:
         """What a viewer may no longer see is shown no further and not resent either."""
@@ -69,14 +73,18 @@ class Serving(Generic[P]):
                 downtrack.aim(downtrack.source.layers[-1].whole, now)
         if not video:
             return
-        if viewer.line.estimate is None:  # no REMB: nothing to weigh
-            for downtrack in video:
-                if downtrack.source is not None:
-                    downtrack.aim(downtrack.source.offers(now)[-1], now)
-            return
-        self._grant_by_estimate(viewer, video, now)
+        again = self._spend(viewer, video, now)
+        if again:
+            self._spend(viewer, video, now)
+        if viewer.line.busy:
+            self.busy[viewer.peer] = viewer
+        else:
+            self.busy.pop(viewer.peer, None)
+        viewer.number(self.transport_wide or viewer.line.limited, now)
 
-    def _grant_by_estimate(self, viewer: Viewer[P], video: list[Downtrack[P]], now: float) -> None:
+    def _spend(self, viewer: Viewer[P], video: list[Downtrack[P]], now: float) -> bool:
+        """Grant by what the line carries; True if a step up has just been allowed."""
+        line = viewer.line
         offers = [
             (self.stage.importance(viewer, d.source), place, d, d.source.offers(now))
             for place, d in enumerate(video)
@@ -89,8 +97,12 @@ class Serving(Generic[P]):
             if d.slot.kind == "audio" and d.source is not None
         )
         wishes = [[point.rate for point in points] for _, _, _, points in offers]
-        grants, spending, next_step = allocate(viewer.line.budget() - sound, wishes, viewer.line.floor(now))
-        viewer.line.granted(spending + sound, None if next_step is None else next_step + sound, now)
+        shown = sum(x.rate for _, _, d, _ in offers if (x := d.target or d.point) is not None)
+        firm = sum(importance == 0 for importance, _, _, _ in offers)
+        grants, spending, next_step = allocate(
+            line.budget(shown + sound) - sound, wishes, line.floor(now), firm
+        )
+        again = line.granted(spending + sound, None if next_step is None else next_step + sound, now)
         for grant, (_, _, downtrack, points) in zip(grants, offers, strict=True):
             if grant is not None:
                 downtrack.aim(points[grant], now)
@@ -98,6 +110,7 @@ class Serving(Generic[P]):
                 self.pauses += 1
                 downtrack.unaim()
                 downtrack.detach()
+        return again
 
     def stop(self, downtrack: Downtrack[P]) -> None:
         """Let a slot show nothing."""

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from typing import Generic
 
 from live.sfu.allocation import Line
+from live.sfu.bandwidth import Departures, Reports
 from live.sfu.contract import P, PublicationSpec, Slot, Tier
 from live.sfu.downtrack import Downtrack
 from live.sfu.rtcp import write_cname
 
-RESENDS = 400.0
-"""Packets resent to one viewer at most in a burst, and per second afterwards: a NACK must not amplify."""
+RESENT_OPEN, RESENT_LIMITED = 0.5, 0.25
+"""Share of what a viewer is sent that resent packets may have: NACKs must neither amplify nor keep a line
+full that lost packets because it was full."""
+RESENT_LEAST = 0.05
+"""The same where the estimate leaves nothing."""
+RESENT_FREE = 400_000.0
+"""Bits per second of resending that an open line is always trusted with."""
+NUMBERED_FOR = 30.0
+"""Seconds for which packets stay numbered after the line carries everything again."""
+FEEDBACKS = 500.0
+"""RTCP packets taken from one viewer in a burst, and per second afterwards; the rest is not even read."""
 REPORT = 2.0
 """Seconds between sender reports."""
 
@@ -23,6 +33,8 @@ class Viewer(Generic[P]):
         downtracks: One per slot, in the order of its slots.
         tracks: The same by the viewer's SSRC.
         line: What it can receive.
+        departures: Its packets by transport-wide number, None while they are not numbered.
+        counts: Its report blocks, counted.
         tier: What it wants to receive.
         round_trip: Seconds, None before it reported.
         report_at: When its next sender report is due.
@@ -32,7 +44,12 @@ class Viewer(Generic[P]):
         "_cname",
         "_credit",
         "_credit_at",
+        "_heard",
+        "_heard_at",
+        "_numbered_until",
         "behind",
+        "counts",
+        "departures",
         "downtracks",
         "line",
         "peer",
@@ -43,20 +60,25 @@ class Viewer(Generic[P]):
         "tracks",
     )
 
-    def __init__(self, peer: P, person: str, now: float, cname: str) -> None:
+    def __init__(self, peer: P, person: str, now: float, cname: str, most: float = float("inf")) -> None:
         """Watches nothing yet."""
         self.peer = peer
         self.person = person
         self.behind = False
         self.downtracks: list[Downtrack[P]] = []
         self.tracks: dict[int, Downtrack[P]] = {}
-        self.line = Line()
+        self.line = Line(most)
+        self.counts = Reports()
+        self.departures: Departures | None = None
         self.tier: Tier = "video"
         self.round_trip: float | None = None
         self.report_at = now
         self._cname = cname
-        self._credit = RESENDS
+        self._credit = RESENT_FREE / 8
         self._credit_at = now
+        self._heard = FEEDBACKS
+        self._heard_at = now
+        self._numbered_until = now
 
     def take(self, slots: Sequence[Slot]) -> list[Downtrack[P]]:
         """Replace the slots; equal ones keep their downtrack. Gives the downtracks that are gone.
@@ -70,7 +92,33 @@ class Viewer(Generic[P]):
         gone = [d for d in self.downtracks if d.ssrc not in kept]
         self.downtracks = [kept.get(slot.ssrc) or Downtrack(self.peer, slot) for slot in slots]
         self.tracks = {d.ssrc: d for d in self.downtracks}
+        self.line.can_pad = any(d.pads for d in self.downtracks)
+        for downtrack in self.downtracks:
+            downtrack.number(self.departures)
         return gone
+
+    def number(self, wanted: bool, now: float) -> None:
+        """Number the packets from now on, or, when that has not been wanted for a while, no longer."""
+        if wanted:
+            self._numbered_until = now + NUMBERED_FOR
+        if wanted and self.departures is None and any(d.numbers for d in self.downtracks):
+            self.departures = Departures()
+            self.line.bandwidth.begin(self.line.spending)
+        elif self.departures is not None and now >= self._numbered_until:
+            self.departures = None
+        else:
+            return
+        for downtrack in self.downtracks:
+            downtrack.number(self.departures)
+
+    def may_speak(self, now: float) -> bool:
+        """Take one RTCP packet from the allowance: what goes mad is not listened to."""
+        self._heard = min(FEEDBACKS, self._heard + (now - self._heard_at) * FEEDBACKS)
+        self._heard_at = now
+        if self._heard < 1:
+            return False
+        self._heard -= 1
+        return True
 
     def wants(self, spec: PublicationSpec) -> bool:
         """Whether the tier it chose has room for a publication."""
@@ -79,13 +127,20 @@ class Viewer(Generic[P]):
         return self.tier == "video"
 
     def may_resend(self, now: float) -> bool:
-        """Take one packet from the allowance for resends."""
-        self._credit = min(RESENDS, self._credit + (now - self._credit_at) * RESENDS)
+        """Whether the allowance for resends has anything left; `resent` takes from it."""
+        line = self.line
+        if line.limited:
+            left = (line.estimate or 0.0) - line.spending
+            rate = max(RESENT_LEAST * line.spending, min(RESENT_LIMITED * line.spending, left)) / 8
+        else:
+            rate = max(RESENT_OPEN * line.spending, RESENT_FREE) / 8
+        self._credit = min(rate, self._credit + (now - self._credit_at) * rate)
         self._credit_at = now
-        if self._credit < 1:
-            return False
-        self._credit -= 1
-        return True
+        return self._credit > 0
+
+    def resent(self, size: int) -> None:
+        """A packet of `size` bytes went out again."""
+        self._credit -= size
 
     def reports(self, now: float) -> bytes:
         """Sender reports of all slots that show something, with a CNAME; empty if there are none."""

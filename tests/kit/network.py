@@ -43,21 +43,39 @@ class Link:
         delay: Seconds.
         jitter: Up to so many seconds more, which reorders.
         seed: Of the dice.
+        rate: Bits per second it carries; what does not fit waits, and vanishes when it would wait longer than
+            `queue` seconds.
     """
 
     def __init__(
-        self, clock: Clock, *, loss: float = 0.0, delay: float = 0.01, jitter: float = 0.0, seed: int = 1
+        self,
+        clock: Clock,
+        *,
+        loss: float = 0.0,
+        delay: float = 0.01,
+        jitter: float = 0.0,
+        seed: int = 1,
+        rate: float = float("inf"),
+        queue: float = 0.3,
     ):
         self.clock = clock
         self.loss = loss
         self.delay = delay
         self.jitter = jitter
         self.lost = 0
+        self.rate = rate
+        self.queue = queue
+        self._busy_until = 0.0
         self._dice = random.Random(seed)  # noqa: S311  an emulated line
 
     def send(self, data: bytes, deliver: Callable[[bytes], None]) -> None:
         if self._dice.random() < self.loss:
             self.lost += 1
             return
-        when = self.clock.now + self.delay + self._dice.random() * self.jitter
+        begins = max(self.clock.now, self._busy_until)
+        if begins - self.clock.now > self.queue:
+            self.lost += 1
+            return
+        self._busy_until = begins + 8 * len(data) / self.rate
+        when = self._busy_until + self.delay + self._dice.random() * self.jitter
         self.clock.at(when, lambda: deliver(data))

@@ -18,11 +18,12 @@ from live.sfu.rtcp import (
 )
 from live.sfu.rtp import Rtp, parse_rtp, write_rtp
 from tests.kit.network import Clock, Link
+from tests.kit.receiver import Receiver
 
 VP8 = Codec("vp8", 90000, 96, 97)
 OPUS = Codec("opus", 48000, 111)
 EXTENSIONS = {MID: 1, AUDIO_LEVEL: 2, TRANSPORT_CC: 3, RID: 4}
-VIEWER_EXTENSIONS = {MID: 4, AUDIO_LEVEL: 5}
+VIEWER_EXTENSIONS = {MID: 4, AUDIO_LEVEL: 5, TRANSPORT_CC: 6}
 
 
 def vp8_payload(picture: int, *, key: bool, start: bool = True, tl0: int = 0, size: int = 40) -> bytes:
@@ -80,6 +81,7 @@ class Camera:
     timestamp: int = 4_000_000_000
     picture: int = 32000
     packets: int = 3
+    size: int = 40
     ntp_ahead: float = 5000.0
     rid: str | None = None
     want_key: bool = True
@@ -105,7 +107,7 @@ class Camera:
                 timestamp=self.timestamp & 0xFFFFFFFF,
                 ssrc=self.ssrc,
                 extensions=extensions,
-                payload=vp8_payload(self.picture, key=key, start=place == 0),
+                payload=vp8_payload(self.picture, key=key, start=place == 0, size=self.size),
             )
             self.sent[self.sequence] = rtp
             out.append(write_rtp(rtp))
@@ -180,6 +182,7 @@ class Spectator:
         self.order: dict[int, list[Rtp]] = {s.ssrc: [] for s in slots}
         self.reports: list[SenderReport] = []
         self.repaired = 0
+        self.padded = 0
         self.clock: Clock | None = None
         self.arrived: dict[int, dict[int, float]] = {s.ssrc: {} for s in slots}
         self._tries: dict[tuple[int, int], float] = {}
@@ -189,6 +192,9 @@ class Spectator:
         rtp = parse_rtp(data)
         if rtp.ssrc in self.by_rtx:
             slot = self.by_rtx[rtp.ssrc]
+            if len(rtp.payload) < 2:
+                self.padded += rtp.padding
+                return
             self.repaired += 1
             rtp.sequence, rtp.payload, rtp.ssrc = int.from_bytes(rtp.payload[:2]), rtp.payload[2:], slot.ssrc
             rtp.pt = slot.codecs[0].pt
@@ -243,13 +249,22 @@ class Spectator:
 class Theatre:
     """A router, its publishers and viewers, and the lines between them."""
 
-    def __init__(self, *, loss: float = 0.0, delay: float = 0.01, jitter: float = 0.0, seed: int = 7) -> None:
+    def __init__(
+        self,
+        *,
+        loss: float = 0.0,
+        delay: float = 0.01,
+        jitter: float = 0.0,
+        seed: int = 7,
+        router: Router[str] | None = None,
+    ) -> None:
         self.clock = Clock()
-        self.router: Router[str] = Router()
+        self.router = router or Router()
         self.senders: dict[str, Camera] = {}
         self.spectators: dict[str, Spectator] = {}
         self.notices: list[StageNotice] = []
         self.control: list[tuple[str, bytes]] = []
+        self.receivers: dict[str, Receiver] = {}
         self._up = Link(self.clock, loss=loss, delay=delay, jitter=jitter, seed=seed)
         self._down = Link(self.clock, loss=loss, delay=delay, jitter=jitter, seed=seed + 1)
         self.clock.every(0.005, self._timer)
@@ -297,6 +312,11 @@ class Theatre:
             self.clock.every(0.02, lambda: self._complain(peer, spectator))
         return spectator
 
+    def connect(self, peer: str, line: Link, *, remb: bool = True) -> Receiver:
+        """Put a viewer behind a line of its own and let it report as a browser does."""
+        receiver = self.receivers[peer] = Receiver(line, lambda data: self.up_control(peer, data), remb=remb)
+        return receiver
+
     def ask_keyframe(self, peer: str, ssrc: int) -> None:
         self.up_control(peer, write_pli(99, ssrc))
 
@@ -324,7 +344,11 @@ class Theatre:
         out = self.router.drain()
         for fanout in out.fanouts:
             for peer, header in fanout.headers:
-                self._down.send(header + fanout.body, self.spectators[peer].receive)
+                receiver = self.receivers.get(peer)
+                if receiver is None:
+                    self._down.send(header + fanout.body, self.spectators[peer].receive)
+                else:
+                    receiver.send(header + fanout.body, self.spectators[peer].receive)
         for peer, data in out.rtcp:
             self.control.append((peer, data))
             if peer in self.spectators:

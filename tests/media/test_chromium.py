@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from live.media import StageFacts
+from live.media import MediaLink, MediaSettings, StageFacts
+from tests.kit.polling import until
 
 ROOM = "room"
 
@@ -114,11 +115,19 @@ class Looking:
 UP = ["connected", "connected"]
 
 
+async def until_counted(link, name: str) -> None:
+    async def counted() -> bool:
+        return int((await link.stats()).get(name, 0)) >= 3
+
+    await until(counted, within=60, every=0.2)
+
+
 @pytest.mark.browser
 async def test_chromium_publishes_simulcast_and_watches(link, tmp_path) -> None:
     async with _page(link, tmp_path) as page:
         await page.evaluate("watch()")
         looking = Looking(page, link)
+        await until_counted(link, "router_rembs")  # although transport-wide feedback is agreed too
         first = await looking.until(lambda s: s["frames"] >= 60 and s["energy"] > 0 and len(s["layers"]) == 2)
         assert await page.evaluate("restart()")
         again = await looking.until(lambda s: s["frames"] >= first["frames"] + 45 and s["states"] == UP)
@@ -128,8 +137,15 @@ async def test_chromium_publishes_simulcast_and_watches(link, tmp_path) -> None:
 
 
 @pytest.mark.browser
-async def test_chromium_watches_over_tcp_where_udp_is_blocked(link, tmp_path) -> None:
-    async with _page(link, tmp_path) as page:
-        await page.evaluate("watch('tcp')")
-        await Looking(page, link).until(lambda s: s["frames"] >= 30 and s["energy"] > 0)
-        assert (await link.stats())["tcp_connections"] >= 1
+async def test_chromium_watches_over_tcp_where_udp_is_blocked(tmp_path) -> None:
+    """And answers transport-wide numbers, which everybody gets here."""
+    link = MediaLink(MediaSettings(port=0, transport_wide=True))
+    await link.start()
+    try:
+        async with _page(link, tmp_path) as page:
+            await page.evaluate("watch('tcp')")
+            await Looking(page, link).until(lambda s: s["frames"] >= 30 and s["energy"] > 0)
+            assert (await link.stats())["tcp_connections"] >= 1
+            await until_counted(link, "router_transport_feedbacks")
+    finally:
+        await link.close()

@@ -1,0 +1,136 @@
+"""Peers gone mad: floods, forged SSRCs and absurd estimates cost only the peer that sends them."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from live.sfu import Router
+from live.sfu.rtcp import RTPFB, ReportBlock, packet, write_nack, write_pli, write_remb, write_rr
+from live.sfu.twcc import TransportFeedback, write_feedback
+from tests.kit.network import Link
+from tests.kit.theatre import Camera, Theatre, camera_spec
+
+
+def two_viewers(**router) -> tuple[Theatre, list[int]]:
+    """Eve, who may go mad, and Bob, whose packets are counted."""
+    theatre = Theatre(router=Router(**router))
+    theatre.stage(["ann"])
+    theatre.camera("ann", Camera(1000, size=600), camera_spec("ann", 1000))
+    theatre.watch("eve", nacks=False)
+    bob = theatre.watch("bob")
+    theatre.clock.run(2)
+    return theatre, [len(bob.order[5000])]
+
+
+def still_fed(theatre: Theatre, before: list[int]) -> bool:
+    """Bob got all of two seconds."""
+    theatre.clock.run(2)
+    bob = theatre.spectators["bob"]
+    return len(bob.order[5000]) >= before[0] + 175 and not bob.missing(5000)
+
+
+u32 = st.integers(0, 2**32 - 1)
+ssrcs = st.sampled_from([0, 1, 1000, 1001, 5000, 6000, 7000, 2**32 - 1])
+forged = st.one_of(
+    st.builds(write_remb, ssrcs, st.sampled_from([0, 1, 2**17, 2**63, 2**80]), st.just([5000])),
+    st.builds(write_pli, ssrcs, ssrcs),
+    st.builds(write_nack, ssrcs, ssrcs, st.lists(st.integers(0, 65535), max_size=60)),
+    st.builds(
+        lambda ssrc, fraction, lost, highest, jitter, sr, delay: write_rr(
+            9, [ReportBlock(ssrc, fraction, lost, highest, jitter, sr, delay)]
+        ),
+        ssrcs, st.integers(0, 255), st.integers(-(2**23), 2**23 - 1), u32, u32, u32, u32,
+    ),
+    st.builds(
+        lambda base, ticks: write_feedback(TransportFeedback(9, 5000, base, 0, (5000, *ticks))),
+        st.integers(0, 65535),
+        st.lists(st.none() | st.integers(0, 9000), max_size=60),
+    ),
+    st.binary(max_size=64).map(lambda data: packet(RTPFB, 15, data)),
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(forged, max_size=40), st.booleans())
+def test_what_a_mad_viewer_sends_costs_nobody_else(packets, transport_wide):
+    theatre, before = two_viewers(transport_wide=transport_wide)
+    for data in packets:
+        theatre.router.receive_rtcp("eve", data, theatre.clock.now)
+    out = theatre.router.drain()
+    assert sum(len(f.body) for f in out.fanouts) <= 60_000
+    assert still_fed(theatre, before)
+    assert not theatre.router._viewers["bob"].line.limited
+
+
+def test_a_flood_of_feedback_is_not_even_read():
+    theatre, before = two_viewers(transport_wide=True)
+    data = write_feedback(TransportFeedback(9, 5000, 0, 0, tuple(range(1000, 1600))))
+    for _ in range(5000):
+        theatre.router.receive_rtcp("eve", data, theatre.clock.now)
+    stats = theatre.router.stats()
+    assert stats["rtcp_refused"] >= 4000
+    assert stats["transport_feedbacks"] <= 1000
+    assert still_fed(theatre, before)
+
+
+def test_an_absurd_estimate_neither_starves_nor_floods():
+    for bitrate in (0, 2**80):
+        theatre, before = two_viewers()
+        for _ in range(20):
+            theatre.router.receive_rtcp("eve", write_remb(9, bitrate, [5000]), theatre.clock.now)
+            theatre.clock.run(0.5)
+        eve = theatre.spectators["eve"]
+        count = len(eve.order[5000])
+        theatre.clock.run(1)
+        assert len(eve.order[5000]) > count + 80
+        assert still_fed(theatre, before)
+
+
+def test_feedback_for_packets_never_sent_says_nothing():
+    theatre, _ = two_viewers(transport_wide=True)
+    line = theatre.router._viewers["eve"].line
+    theatre.clock.run(2)
+    before = line.bandwidth.rate
+    for base in range(20_000, 60_000, 500):
+        data = write_feedback(TransportFeedback(9, 5000, base, 0, (100, *([None] * 400), 200)))
+        theatre.router.receive_rtcp("eve", data, theatre.clock.now)
+    assert line.bandwidth.rate == before
+    assert not line.limited
+
+
+def test_what_is_remembered_is_bounded():
+    theatre, _ = two_viewers(transport_wide=True)
+    theatre.clock.run(30)
+    eve = theatre.router._viewers["eve"]
+    assert eve.departures is not None
+    assert len(eve.departures) <= eve.departures.LIMIT
+    for base in range(0, 65536, 7):
+        theatre.router.receive_rtcp("eve", write_nack(9, 5000, [base]), theatre.clock.now + base / 1000)
+    assert len(eve.tracks[5000]._resent) <= 256
+
+
+def test_a_publisher_over_its_cap_is_cut_and_others_are_not():
+    theatre = Theatre(router=Router(publisher_most=200_000))
+    theatre.stage(["ann", "ben"])
+    theatre.camera("ann", Camera(1000, size=1000), camera_spec("ann", 1000))
+    theatre.camera("ben", Camera(1100), camera_spec("ben", 1100))
+    bob = theatre.watch("bob", nacks=False)
+    theatre.connect("bob", Link(theatre.clock))
+    theatre.clock.run(10)
+    ann = sum(8 * len(p.payload) for p in bob.order[5000])
+    assert ann < 10 * 300_000 + 2 * 300_000
+    assert len(bob.order[5001]) > 890
+    assert theatre.router.stats()["over_cap"] > 100
+
+
+def test_a_viewers_cap_holds():
+    theatre = Theatre(router=Router(viewer_most=700_000))
+    theatre.stage(["ann", "ben"])
+    theatre.camera("ann", Camera(1000, size=690), camera_spec("ann", 1000))
+    theatre.camera("ben", Camera(1100, size=690), camera_spec("ben", 1100))
+    theatre.watch("bob")
+    receiver = theatre.connect("bob", Link(theatre.clock))
+    theatre.clock.run(10)
+    assert receiver.rate(5) < 700_000
+    assert receiver.rate(5) > 400_000
