@@ -174,7 +174,7 @@ class Downtrack(Generic[P]):
                 layer.keyframes.want(now, newcomer=False)
             return
         layer.waiting[self] = None
-        if layer.publication.spec.kind == "video":
+        if layer.publication.spec.kind == "video" and layer.fits(self):
             shows = shown is not None and shown.layer.publication is layer.publication
             layer.keyframes.want(now, newcomer=not shows)
 

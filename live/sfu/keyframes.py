@@ -31,8 +31,14 @@ class KeyframeRequests:
         self._credit_at = 0.0
 
     def want(self, now: float, *, newcomer: bool) -> None:
-        """A decoder needs a keyframe; `newcomer` if it has shown nothing of this slot yet."""
+        """A decoder needs a keyframe; `newcomer` if it has shown nothing of this slot yet.
+
+        A request that is on its way serves everybody; but a newcomer does not wait for the slow repetitions
+        of one that was lost.
+        """
         if self._outstanding:
+            if newcomer:
+                self.due = min(self.due, max(now, self._sent + RETRY))
             return
         at = max(now, self._sent + INTERVAL)
         if newcomer and at > now:
@@ -43,6 +49,11 @@ class KeyframeRequests:
                 if self.due > now:
                     self._credit -= 1
         self.due = min(self.due, at)
+
+    @property
+    def asked(self) -> bool:
+        """A request is under way, or will be."""
+        return self.due < _NEVER
 
     def take(self, now: float) -> bool:
         """Whether to send a request now; it repeats until a keyframe comes."""

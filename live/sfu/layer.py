@@ -140,9 +140,14 @@ class Layer(Generic[P]):
         """All that are fed now."""
         return [d for point in self.points for d in point.downtracks()]
 
+    def fits(self, downtrack: Downtrack[P]) -> bool:
+        """The viewer can decode what is sent; else it may wait, but no keyframe helps."""
+        return match(self.codec, downtrack.slot.codecs) is not None
+
     def needs_keyframe(self, now: float) -> bool:
         """Somebody waits for one, or has been waiting too long for a frame to change layers at."""
-        return bool(self.waiting) or any(now - since >= _PATIENCE for since in self.moving.values())
+        served = any(self.fits(downtrack) for downtrack in self.waiting)
+        return served or any(now - since >= _PATIENCE for since in self.moving.values())
 
     def offers(self) -> list[OperatingPoint[P]]:
         """Points worth choosing from, lowest first.

@@ -296,9 +296,6 @@ class Router(Generic[P]):
         """Take one unprotected RTCP compound of a publisher or viewer."""
         publisher = self._publishers.get(peer)
         viewer = self._viewers.get(peer)
-        if viewer is not None and not viewer.may_speak(now):
-            self._counts["rtcp_refused"] += 1
-            return
         try:
             values = parse_rtcp(data)
         except Malformed:
@@ -474,7 +471,7 @@ class Router(Generic[P]):
             if downtrack is not None:
                 self._resend(viewer, downtrack, value.sequences, now)
         elif isinstance(value, KeyframeRequest):
-            self._want_keyframe(viewer.tracks.get(value.media), now)
+            self._want_keyframe(viewer, viewer.tracks.get(value.media), now)
         elif isinstance(value, Remb):
             self._counts["rembs"] += 1
             viewer.line.bandwidth.remb(value.bitrate, now)
@@ -534,13 +531,20 @@ class Router(Generic[P]):
                 self._counts["nacks_answered"] += 1
                 self._fanouts.append(fanout)
         if gone and downtrack.layer is not None and not downtrack.layer.losses:
-            self._want_keyframe(downtrack, now)  # older than the cache, as after an outage: only that helps
+            self._want_keyframe(
+                viewer, downtrack, now
+            )  # older than the cache, as after an outage: only that helps
 
-    def _want_keyframe(self, downtrack: Downtrack[P] | None, now: float) -> None:
+    def _want_keyframe(self, viewer: Viewer[P], downtrack: Downtrack[P] | None, now: float) -> None:
+        """A decoder stands still; whoever asks too often joins the requests of others and makes none."""
         layer = None if downtrack is None else downtrack.layer
-        if layer is not None and layer.publication.spec.kind == "video":
-            layer.keyframes.want(now, newcomer=False)
-            self._ask_keyframes(now)
+        if layer is None or layer.publication.spec.kind != "video" or layer.keyframes.asked:
+            return
+        if not viewer.may_ask_keyframe(now):
+            self._counts["keyframes_refused"] += 1
+            return
+        layer.keyframes.want(now, newcomer=False)
+        self._ask_keyframes(now)
 
     # -- by the clock --------------------------------------------------------------------------------------
 

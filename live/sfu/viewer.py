@@ -20,8 +20,9 @@ RESENT_FREE = 400_000.0
 """Bits per second of resending that an open line is always trusted with."""
 NUMBERED_FOR = 30.0
 """Seconds for which packets stay numbered after the line carries everything again."""
-FEEDBACKS = 500.0
-"""RTCP packets taken from one viewer in a burst, and per second afterwards; the rest is not even read."""
+KEYFRAMES, KEYFRAMES_RATE = 5.0, 0.5
+"""Keyframes one viewer's decoder may ask for at once, and per second afterwards: they make the picture worse
+for everybody, and a viewer who needs more is helped by a smaller picture, not by keyframes."""
 REPORT = 2.0
 """Seconds between sender reports."""
 
@@ -44,9 +45,9 @@ class Viewer(Generic[P]):
         "_cname",
         "_credit",
         "_credit_at",
-        "_heard",
-        "_heard_at",
         "_numbered_until",
+        "_requests",
+        "_requests_at",
         "behind",
         "counts",
         "departures",
@@ -76,8 +77,8 @@ class Viewer(Generic[P]):
         self._cname = cname
         self._credit = RESENT_FREE / 8
         self._credit_at = now
-        self._heard = FEEDBACKS
-        self._heard_at = now
+        self._requests = KEYFRAMES
+        self._requests_at = now
         self._numbered_until = now
 
     def take(self, slots: Sequence[Slot]) -> list[Downtrack[P]]:
@@ -111,13 +112,13 @@ class Viewer(Generic[P]):
         for downtrack in self.downtracks:
             downtrack.number(self.departures)
 
-    def may_speak(self, now: float) -> bool:
-        """Take one RTCP packet from the allowance: what goes mad is not listened to."""
-        self._heard = min(FEEDBACKS, self._heard + (now - self._heard_at) * FEEDBACKS)
-        self._heard_at = now
-        if self._heard < 1:
+    def may_ask_keyframe(self, now: float) -> bool:
+        """Take one request from the allowance for keyframes."""
+        self._requests = min(KEYFRAMES, self._requests + (now - self._requests_at) * KEYFRAMES_RATE)
+        self._requests_at = now
+        if self._requests < 1:
             return False
-        self._heard -= 1
+        self._requests -= 1
         return True
 
     def wants(self, spec: PublicationSpec) -> bool:

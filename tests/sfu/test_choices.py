@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from live.sfu import Codec
 from live.sfu.allocation import FLOOR, TRIAL, Line, allocate
-from live.sfu.keyframes import KeyframeRequests
+from live.sfu.keyframes import BURST, RETRY, KeyframeRequests
+from live.sfu.keyframes import INTERVAL as PACE
 from live.sfu.layer import match
 from live.sfu.quality import FAIR, GOOD, LOST, POOR, Lines, grade
 from live.sfu.seating import Seating
@@ -40,6 +41,41 @@ def test_an_unanswered_request_is_repeated_ever_slower():
     assert 5 <= len(taken) <= 9
     requests.arrived()
     assert not requests.take(100.0)
+
+
+wishes_for_keyframes = st.lists(
+    st.tuples(st.integers(1, 40), st.sampled_from(["newcomer", "loss", "keyframe", "nothing"])), max_size=80
+)
+
+
+@settings(max_examples=300)
+@given(wishes_for_keyframes)
+def test_a_newcomer_is_asked_for_at_once_or_within_a_retry_and_requests_stay_few(steps):
+    """Whatever else happens: a newcomer's request goes out now, or one did not longer ago than a retry."""
+    requests, now, sent = KeyframeRequests(), 10.0, [-1.0]
+    for hundredths, what in steps:
+        end = now + hundredths / 100
+        while requests.due <= end:
+            now = max(now, requests.due)
+            assert requests.take(now)
+            sent.append(now)
+        now = end
+        if what == "keyframe":
+            requests.arrived()
+        elif what != "nothing":
+            requests.want(now, newcomer=what == "newcomer")
+        if what == "newcomer":
+            assert requests.due <= max(now, sent[-1] + PACE)
+    first = 10.0
+    assert len(sent) - 1 <= 2 * BURST + 1 + (now - first) / RETRY
+
+
+def test_a_lost_request_costs_the_next_newcomer_a_retry_at_most():
+    requests = KeyframeRequests()
+    requests.want(0.0, newcomer=True)
+    taken = [n / 10 for n in range(80) if requests.take(n / 10)]
+    requests.want(8.0, newcomer=True)
+    assert requests.due <= max(8.0, taken[-1] + RETRY)
 
 
 def test_a_storm_of_newcomers_is_throttled():

@@ -572,6 +572,8 @@ def test_payload_types_are_mapped_for_each_viewer_and_an_unknown_codec_is_not_se
     theatre.clock.run(1.0)
     assert {p.pt for p in firefox.order[5000]} == {120}
     assert not deaf.order[5000]
+    theatre.clock.run(8.0)
+    assert theatre.senders["ann/1000"].asked <= 2
 
 
 def test_watching_again_keeps_the_numbering_and_the_curtain_applies_at_once():
