@@ -100,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Annotated[str, _says("folder of the embedded store and of generated secrets")] = "data"
     store: Annotated[
         str,
-        msgspec.Meta(pattern="^(embedded$|rediss?://|unix://)"),
+        msgspec.Meta(pattern=r"^(embedded$|rediss?(\+sentinel|\+cluster)?://|unix://)"),
         _says("`embedded`, or redis://… for several servers or a replicated store"),
     ] = "embedded"
     public_url: Annotated[

@@ -7,6 +7,7 @@ from rooms.core import (
     Asked,
     Command,
     Event,
+    Gone,
     Level,
     Refused,
     Role,
@@ -14,6 +15,7 @@ from rooms.core import (
     visible,
 )
 from rooms.door import Arrive, Leave
+from rooms.forgetting import ForgetMe
 from rooms.room import Entry, Room, Snapshot, decide, due, next_due
 from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State, erased_at, retention_for
 from rooms.signals import KINDS, SignalKind, Waves
@@ -34,6 +36,8 @@ __all__ = [
     "Command",
     "Entry",
     "Event",
+    "ForgetMe",
+    "Gone",
     "Kind",
     "Leave",
     "Level",

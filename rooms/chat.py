@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 
 from rooms.core import (
+    NOTHING,
     STAFF_ROLES,
     STAGE_ROLES,
     SUBJECT,
     Asked,
     Command,
     Event,
+    Gone,
     Level,
     Refused,
     Role,
@@ -30,6 +32,7 @@ RECENT: Final = 80
 """Messages per channel in a viewer's snapshot; older ones are paged."""
 PINS: Final = 5
 SLOW_MOST_S: Final = 600
+Wordy = TypeVar("Wordy", "_Shown", "Held", "YoursHeld")
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,6 +127,13 @@ class Chat:
         return [posted(message) for message in chosen], more
 
 
+def _wordless(event: Wordy, gone: Gone) -> Wordy:
+    message = event.message
+    if message.id not in gone.messages or not message.text:
+        return event
+    return msgspec.structs.replace(event, message=msgspec.structs.replace(message, text=""))
+
+
 class _Shown(Event, frozen=True):
     """A message as it is now: new, edited, deleted, reacted to or pinned."""
 
@@ -136,6 +146,14 @@ class _Shown(Event, frozen=True):
         if message.channel == "main" and message.id not in room.chat.messages:
             room.chat.last[message.author] = max(message.at, room.chat.last.get(message.author, 0))
         room.chat.messages[message.id] = message
+
+    def erases(self) -> Gone:
+        """A deleted message's words."""
+        return Gone(messages=frozenset({self.message.id})) if self.message.deleted else NOTHING
+
+    def without(self, gone: Gone) -> Event:
+        """The message without words."""
+        return _wordless(self, gone)
 
 
 class Posted(_Shown, frozen=True, tag="posted"):
@@ -184,6 +202,10 @@ class Held(Event, frozen=True, tag="held"):
         room.chat.held[self.message.id] = self.message
         room.chat.last[self.message.author] = max(self.message.at, room.chat.last.get(self.message.author, 0))
 
+    def without(self, gone: Gone) -> Event:
+        """The message without words."""
+        return _wordless(self, gone)
+
 
 class YoursHeld(Event, frozen=True, tag="yours_held"):
     """Your message waits for a moderator."""
@@ -195,6 +217,10 @@ class YoursHeld(Event, frozen=True, tag="yours_held"):
     def apply(self, room: "Room") -> None:
         """Nothing more than `Held` says."""
 
+    def without(self, gone: Gone) -> Event:
+        """The message without words."""
+        return _wordless(self, gone)
+
 
 class HeldDropped(Event, frozen=True, tag="held_dropped"):
     """A held message will not be posted."""
@@ -205,6 +231,10 @@ class HeldDropped(Event, frozen=True, tag="held_dropped"):
     def apply(self, room: "Room") -> None:
         """Forget it."""
         room.chat.held.pop(self.id, None)
+
+    def erases(self) -> Gone:
+        """The words that nobody will read."""
+        return Gone(messages=frozenset({self.id}))
 
 
 class YoursDropped(Event, frozen=True, tag="yours_dropped"):
@@ -227,6 +257,11 @@ class ChatRulesSet(Event, frozen=True, tag="chat_rules_set"):
     def apply(self, room: "Room") -> None:
         """Set."""
         room.chat.rules = self.rules
+
+
+def taken_away(message: Message, by: Literal["author", "staff"]) -> Message:
+    """Give the placeholder of a message that `by` took away."""
+    return msgspec.structs.replace(message, text="", deleted=by, reactions={}, pinned=False)
 
 
 def may_speak(room: "Room", asked: Asked) -> None:
@@ -322,10 +357,7 @@ class DeleteMessage(Command, frozen=True, tag="delete_message"):
         own = found.author == asked.person
         if not own and not asked.is_staff:
             raise Refused("forbidden")
-        gone = msgspec.structs.replace(
-            found, text="", deleted="author" if own else "staff", reactions={}, pinned=False
-        )
-        return [posted(gone)]
+        return [posted(taken_away(found, "author" if own else "staff"))]
 
 
 class React(Command, frozen=True, tag="react"):

@@ -84,14 +84,54 @@ class Asked(msgspec.Struct, frozen=True):
         return self.role in STAFF_ROLES
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """Whose words have to leave the log, not the view only.
+
+    Attributes:
+        messages: ids of chat messages.
+        questions: ids of questions.
+        visitors: people whose talk at the door goes.
+    """
+
+    messages: frozenset[str] = frozenset()
+    questions: frozenset[str] = frozenset()
+    visitors: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Gone") -> "Gone":
+        return Gone(
+            self.messages | other.messages,
+            self.questions | other.questions,
+            self.visitors | other.visitors,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.questions or self.visitors)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Everything that is named; an entry that holds none of it needs no second look."""
+        return self.messages | self.questions | self.visitors
+
+
 class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True):
     """Something that happened. Its class says who may see it; it is shown unedited."""
 
     audience: ClassVar[Level | Subject]
 
+    def erases(self) -> Gone:
+        """Tell whose words end with this event: those in earlier entries are taken out of the log."""
+        return NOTHING
+
+    def without(self, gone: Gone) -> "Event":  # noqa: ARG002 - most events hold nobody's words
+        """Give the event as it is without those words; folded, it leads to the same room in the end."""
+        return self
+
     def apply(self, room: "Room") -> None:
         """Fold the event into `room`; cannot fail, whatever the room holds."""
         raise NotImplementedError  # pragma: no cover - every event says what it does
+
+
+NOTHING: Final = Gone()
 
 
 class Command(msgspec.Struct, frozen=True, tag_field="t", forbid_unknown_fields=True, omit_defaults=True):
@@ -102,6 +142,8 @@ class Command(msgspec.Struct, frozen=True, tag_field="t", forbid_unknown_fields=
     """Whether a person who has not been admitted may ask it."""
     after_removal: ClassVar[bool] = False
     """Whether a person who was taken out of the room may ask it."""
+    after_the_end: ClassVar[bool] = False
+    """Whether it may be asked when the session is closed."""
     act: ClassVar[str] = ""
     """Name of the staff act to record in the acts log; empty: not recorded."""
 

@@ -7,7 +7,7 @@ waiting, inside, out.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from rooms.core import (
     Asked,
     Command,
     Event,
+    Gone,
     Level,
     Refused,
     Role,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 DOOR_MESSAGES_KEPT: Final = 100
 """Messages kept per conversation at the door; the oldest are forgotten first."""
+Wordy = TypeVar("Wordy", "DoorSpoken", "DoorHeard")
 
 
 class Standing(StrEnum):
@@ -211,6 +213,10 @@ class DoorSpoken(Event, frozen=True, tag="door_spoken"):
         lines.append(self.line)
         del lines[:-DOOR_MESSAGES_KEPT]
 
+    def without(self, gone: Gone) -> Event:
+        """The line without words."""
+        return _wordless(self, gone)
+
 
 class DoorHeard(Event, frozen=True, tag="door_heard"):
     """A line was said at the door, as the visitor hears it."""
@@ -222,6 +228,41 @@ class DoorHeard(Event, frozen=True, tag="door_heard"):
     def apply(self, room: "Room") -> None:
         """Nothing more than `DoorSpoken` says."""
 
+    def without(self, gone: Gone) -> Event:
+        """The line without words."""
+        return _wordless(self, gone)
+
+
+class DoorTalkErased(Event, frozen=True, tag="door_talk_erased"):
+    """What was said at the door with a visitor who is forgotten is gone."""
+
+    audience = Level.STAFF
+    visitor: str
+
+    def apply(self, room: "Room") -> None:
+        """Forget the lines."""
+        room.door.talk.pop(self.visitor, None)
+
+    def erases(self) -> Gone:
+        """All words of that conversation."""
+        return Gone(visitors=frozenset({self.visitor}))
+
+
+class YourDoorTalkErased(Event, frozen=True, tag="your_door_talk_erased"):
+    """What you and the staff said at the door is gone."""
+
+    audience = SUBJECT
+    to: str
+
+    def apply(self, room: "Room") -> None:
+        """Nothing more than `DoorTalkErased` says."""
+
+
+def _wordless(event: Wordy, gone: Gone) -> Wordy:
+    if event.line.visitor not in gone.visitors or not event.line.text:
+        return event
+    return msgspec.structs.replace(event, line=msgspec.structs.replace(event.line, text=""))
+
 
 def entering(person: Person) -> list[Event]:
     """Make the events by which `person` comes inside; experts take their seat behind the curtain."""
@@ -232,8 +273,8 @@ def entering(person: Person) -> list[Event]:
     return events
 
 
-def _leaving(room: "Room", person: Person, standing: Standing, at: int, text: str = "") -> list[Event]:
-
+def leaving(room: "Room", person: Person, standing: Standing, at: int, text: str = "") -> list[Event]:
+    """Make the events by which a person who is inside or waits is so no longer."""
     events: list[Event] = [
         Filed(person=msgspec.structs.replace(person, standing=standing, at=at)),
         YourStanding(to=person.id, standing=standing, at=at, text=text),
@@ -343,7 +384,7 @@ class Leave(Command, frozen=True, tag="leave"):
         known = room.door.people.get(asked.person)
         if known is None or known.standing not in {Standing.INSIDE, Standing.WAITING}:
             return []
-        return _leaving(room, known, Standing.LEFT, asked.at)
+        return leaving(room, known, Standing.LEFT, asked.at)
 
 
 class Admit(Command, frozen=True, tag="admit"):
@@ -395,7 +436,7 @@ class SendBack(Command, frozen=True, tag="send_back"):
         if known.standing is not Standing.WAITING:
             raise Refused("not_waiting")
         text = clean(self.text, least=0, most=300)
-        return _leaving(room, known, Standing.SENT_BACK, asked.at, text)
+        return leaving(room, known, Standing.SENT_BACK, asked.at, text)
 
 
 class SayAtDoor(Command, frozen=True, tag="say_at_door"):
@@ -433,7 +474,7 @@ class Remove(Command, frozen=True, tag="remove"):
         if known.role is Role.ORGANISER or (known.role in STAFF_ROLES and asked.role is not Role.ORGANISER):
             raise Refused("forbidden")
         standing = Standing.BLOCKED if self.block else Standing.REMOVED
-        return [] if known.standing is standing else _leaving(room, known, standing, asked.at)
+        return [] if known.standing is standing else leaving(room, known, standing, asked.at)
 
 
 class Unblock(Command, frozen=True, tag="unblock"):

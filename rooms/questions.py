@@ -7,11 +7,11 @@ One transition makes up to three events: `QuestionFiled` (the staff's card), `Qu
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
 
-from rooms.core import SUBJECT, Event, Level
+from rooms.core import NOTHING, SUBJECT, Event, Gone, Level
 
 if TYPE_CHECKING:
     from rooms.room import Room
@@ -25,6 +25,7 @@ LISTED: Final = frozenset({"open", "next", "live", "answered"})
 """States in which a question is on everybody's list."""
 NEXT_MOST: Final = 5
 CLAIM_MS: Final = 60_000
+Wordy = TypeVar("Wordy", "QuestionFiled", "QuestionListed", "OwnQuestionChanged")
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -216,6 +217,14 @@ def _own(question: Question) -> OwnQuestion:
     )
 
 
+def _wordless(event: Wordy, gone: Gone) -> Wordy:
+    question = event.question
+    if question.id not in gone.questions or not question.text:
+        return event
+    bare = msgspec.structs.replace(question, text="")
+    return msgspec.structs.replace(event, question=bare)
+
+
 class QuestionFiled(Event, frozen=True, tag="question_filed"):
     """A question as it is now, for the staff."""
 
@@ -226,6 +235,14 @@ class QuestionFiled(Event, frozen=True, tag="question_filed"):
         """Insert or replace."""
         room.questions.items[self.question.id] = self.question
 
+    def erases(self) -> Gone:
+        """The words of a question that has none any more: withdrawn, or its asker forgotten."""
+        return NOTHING if self.question.text else Gone(questions=frozenset({self.question.id}))
+
+    def without(self, gone: Gone) -> Event:
+        """The question without words."""
+        return _wordless(self, gone)
+
 
 class QuestionListed(Event, frozen=True, tag="question_listed"):
     """A question as it is now, on everybody's list."""
@@ -235,6 +252,10 @@ class QuestionListed(Event, frozen=True, tag="question_listed"):
 
     def apply(self, room: "Room") -> None:
         """Nothing more than `QuestionFiled` says."""
+
+    def without(self, gone: Gone) -> Event:
+        """The question without words."""
+        return _wordless(self, gone)
 
 
 class QuestionUnlisted(Event, frozen=True, tag="question_unlisted"):
@@ -258,6 +279,10 @@ class OwnQuestionChanged(Event, frozen=True, tag="own_question_changed"):
     def apply(self, room: "Room") -> None:
         """Remember whose it is."""
         room.questions.owners[self.question.id] = self.to
+
+    def without(self, gone: Gone) -> Event:
+        """The question without words."""
+        return _wordless(self, gone)
 
 
 class Voted(Event, frozen=True, tag="voted"):

@@ -148,7 +148,7 @@ class Revise(Command, frozen=True, tag="revise"):
 
 
 class Withdraw(Command, frozen=True, tag="withdraw"):
-    """The asker takes a question back, until it is being answered."""
+    """The asker takes a question back, until it is being answered; its words go, from the store too."""
 
     id: str
 
@@ -158,7 +158,7 @@ class Withdraw(Command, frozen=True, tag="withdraw"):
         if found.state == "withdrawn":
             return []
         _only(found, "pending", "returned", "open", "next")
-        return _changed(room, asked, found, state="withdrawn", place=0)
+        return _changed(room, asked, found, state="withdrawn", text="", place=0)
 
 
 class Vote(Command, frozen=True, tag="vote"):
@@ -365,6 +365,8 @@ class Reopen(Command, frozen=True, tag="reopen"):
         """To open, with answer and reason taken back."""
         found = _seen(room, self.id, self.version)
         _only(found, "answered", "declined")
+        if not found.text:  # its asker has been forgotten
+            raise Refused("wrong_state", at=found.version)
         return _changed(room, asked, found, state="open", how=None, answer="", reason=None, note="")
 
 

@@ -2,13 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Final
 
 import msgspec
 
 from rooms.acts import Act, ActRecorded, Acts
 from rooms.chat import RECENT, Channel, Chat
-from rooms.core import STAFF_ROLES, STAGE_ROLES, Asked, Command, Event, Level, Refused, Role, visible
+from rooms.core import (
+    NOTHING,
+    STAFF_ROLES,
+    STAGE_ROLES,
+    Asked,
+    Command,
+    Event,
+    Gone,
+    Level,
+    Refused,
+    Role,
+    visible,
+)
 from rooms.door import Door, Standing
 from rooms.hands import ExpireHands, Hands
 from rooms.polls import Polls
@@ -35,6 +49,15 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     at: int
     events: Sequence[AnyEvent]
     key: str = ""
+
+    def erases(self) -> Gone:
+        """Tell whose words end with this entry."""
+        return reduce(or_, (event.erases() for event in self.events), NOTHING)
+
+    def without(self, gone: Gone) -> "Entry":
+        """Give the entry without those words; itself, if it holds none of them."""
+        events = [event.without(gone) for event in self.events]
+        return self if events == list(self.events) else msgspec.structs.replace(self, events=events)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -147,7 +170,7 @@ def decide(room: Room, asked: Asked, command: Command) -> list[Event]:
         raise Refused("removed")
     if asked.role not in command.needs:
         raise Refused("forbidden")
-    if room.session.state is State.CLOSED:
+    if room.session.state is State.CLOSED and not command.after_the_end:
         raise Refused("ended")
     if (level or Level.EVERYONE) < Level.ADMITTED and not command.at_the_door:
         raise Refused("not_admitted")

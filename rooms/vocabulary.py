@@ -15,6 +15,8 @@ AnyEvent = (
     | door.YouWereMuted
     | door.DoorSpoken
     | door.DoorHeard
+    | door.DoorTalkErased
+    | door.YourDoorTalkErased
     | stage.Seated
     | stage.Unseated
     | stage.SourceMuted
@@ -108,7 +110,7 @@ AnyCommand = (
     | polling.ReopenPoll
     | polling.CastBallot
 )
-"""What may come over the wire. `Open`, `Arrive` and `ExpireHands` are asked by the server only."""
+"""What may come over the wire. The server alone asks `Open`, `Arrive`, `ForgetMe` and `ExpireHands`."""
 
 EVENTS: Final[tuple[type[core.Event], ...]] = get_args(AnyEvent)
 COMMANDS: Final[tuple[type[core.Command], ...]] = get_args(AnyCommand)

@@ -86,6 +86,11 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         """Whether `write` may be called."""
         return self._takes and not self.close_sent and not self.transport.is_closing()
 
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self.close_sent or self.transport.is_closing()
+
     def write(self, message: Message) -> None:
         """Send a message; only while `ready`. A transport that fails hurts nobody else: it ends."""
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.tallies import Tallies
 from live.gateway.viewing import Blinding, Caller, Cards, Member, deliver, seen_by
-from live.gateway.writing import Log, Outcome, Wish
+from live.gateway.writing import KEPT, Log, Outcome, Wish
 from live.protocol.codes import Close
 from live.protocol.frames import (
     AskPage,
@@ -43,6 +43,14 @@ log = structlog.get_logger()
 TICK_SECONDS: Final = 0.02
 CROWD_TICK_SECONDS: Final = 0.05
 CROWD: Final = 1000
+PAGE: Final = 256
+"""Entries in one frame of a deep resume."""
+PAGING: Final = 16
+"""How many viewers of this node are paged in at the same time."""
+PAGE_SECONDS: Final = 15.0
+"""How long a viewer may take to read one page."""
+DEEPEST: Final = KEPT
+"""Who is further behind than this gets a snapshot, which is the shorter way then."""
 SERVER = Caller(person="server", role=Role.ORGANISER, name="")
 """Who asks what the clock demands."""
 
@@ -58,6 +66,7 @@ class Setting(msgspec.Struct, frozen=True):
         clock: Milliseconds since 1970.
         fresh: Makes an identifier that nobody can guess.
         changed: Called with the session and its room after every change.
+        paging: Who may read old entries from the store at the same time.
     """
 
     store: Store
@@ -65,6 +74,7 @@ class Setting(msgspec.Struct, frozen=True):
     clock: Callable[[], int]
     fresh: Callable[[], str]
     changed: Change
+    paging: asyncio.Semaphore
 
 
 class Host:
@@ -181,6 +191,48 @@ class Host:
 
     # -- coming and going --------------------------------------------------------------------------
 
+    async def page_in(
+        self, member: Member, hello: Hello, drained: Callable[[], Awaitable[bool]]
+    ) -> Hello | None:
+        """Bring who was away for long nearer: what the ring no longer holds is read from the store, in pages.
+
+        Few do this at a time, and each page waits until the one before it is written, so that a thousand who
+        come back at once cost no thousand logs of memory.
+
+        Args:
+            member: Who resumes; not yet among the members.
+            hello: With the position to resume from.
+            drained: Returns when the member's outbox is empty; False if the line is gone.
+
+        Returns:
+            The greeting with the position reached, from which `admit` goes on; as it was, when nothing had to
+            be paged in or it cannot be (`admit` sends a snapshot then); None when the reader was too slow or went away.
+        """
+        member.level = self.room.level_of(member.caller.person, member.caller.role) or Level.EVERYONE
+        if not self._follows(member, hello) or self._in_ring(hello.seq):
+            return hello
+        member.greeted = member.level
+        self._welcome(member)
+        async with self._setting.paging:
+            while self._follows(member, hello) and not self._in_ring(hello.seq):
+                rows = await self._setting.store.read(self.session, hello.seq or 0, PAGE)
+                if not rows or rows[0].seq != (hello.seq or 0) + 1:
+                    return hello  # trimmed
+                self._push_page(member, [msgspec.json.decode(row.body, type=Entry) for row in rows])
+                hello = msgspec.structs.replace(hello, seq=rows[-1].seq)
+                try:
+                    async with asyncio.timeout(PAGE_SECONDS):
+                        if not await drained():
+                            return None
+                except TimeoutError:
+                    return None
+        return hello
+
+    def _push_page(self, member: Member, entries: Sequence[Entry]) -> None:
+        seen = seen_by(member.level, member.names, entries)
+        people = self._cards.named(event for entry in seen for event in entry.events)
+        member.push(Message.of(Events(seq=entries[-1].seq, entries=seen, cards=people)))
+
     def admit(self, member: Member, hello: Hello) -> None:
         """Give a member its place: the one before it with the same identity goes."""
         self.flush()
@@ -193,11 +245,19 @@ class Host:
         self.members[member.caller.person] = member
         member.level = level
         member.tell(Connection.greeted)
-        self._welcome(member)
+        if member.greeted is not level:
+            gone = self._gone(member, hello)
+            self._welcome(member, gone)
         if not self._replay(member, hello):
             self._snapshot(member)
         self._catch_up_on_signals(member)
         self.presence.renewed = 0
+
+    def forget(self, person: str) -> None:
+        """Drop a person's card from memory, and the connection with it."""
+        self._cards.by_id.pop(person, None)
+        if (member := self.members.get(person)) is not None:
+            member.tell(lambda connection: connection.close(Close.REMOVED))
 
     def leave(self, member: Member) -> None:
         """Forget a member whose connection is gone; the lease stays for its grace."""
@@ -302,18 +362,18 @@ class Host:
         self._setting.changed(self.session, self.room)
 
     def _start_over(self) -> None:
-        """History has changed: everybody gets the room anew."""
+        """Another history: everybody gets the room anew, and hears what was lost, if anything was."""
         self._unsent = []
         if not self.room.session.id or self.room.session.state is State.CLOSED:
             self.close_all(Close.ENDED)
             return
         self._moved(list(self.members))
         for member in self.members.values():
-            self._welcome(member)
+            self._welcome(member, self.log.lost)
             self._snapshot(member)
             self._tallies.catch_up(self.room, member)
 
-    def _welcome(self, member: Member) -> None:
+    def _welcome(self, member: Member, lost: int = 0) -> None:
         caller = member.caller
         frame = Welcome(
             epoch=self._epoch(member),
@@ -323,20 +383,39 @@ class Host:
             you=You(
                 id=caller.person, role=caller.role, level=member.level, name=caller.name, alias=member.alias
             ),
+            lost=lost,
         )
         member.push(Message.of(frame))
 
     def _epoch(self, member: Member) -> int:
-        """The epoch as a viewer knows it: another level is another history."""
-        return self.log.position.epoch * len(Level) + member.level
+        """The epoch as a viewer knows it: another level is another history, another edition is not."""
+        return (self.log.position.history + 1) * len(Level) + member.level
+
+    def _gone(self, member: Member, hello: Hello) -> int:
+        """How many entries the viewer holds that the log has lost."""
+        if (
+            hello.seq is None
+            or hello.epoch is None
+            or hello.epoch // len(Level) >= self._epoch(member) // len(Level)
+        ):
+            return 0
+        return max(0, hello.seq - self.room.seq)
+
+    def _follows(self, member: Member, hello: Hello) -> bool:
+        """Whether a viewer can go on from the position that it tells."""
+        if hello.seq is None or hello.epoch != self._epoch(member):
+            return False
+        return 0 <= self.room.seq - hello.seq <= DEEPEST
+
+    def _in_ring(self, seq: int | None) -> bool:
+        ring = self.log.ring
+        return seq == self.room.seq or (seq is not None and bool(ring) and ring[0].seq <= seq + 1)
 
     def _replay(self, member: Member, hello: Hello) -> bool:
-        ring = self.log.ring
-        if hello.seq is None or hello.epoch != self._epoch(member) or hello.seq > self.room.seq:
+        if not self._follows(member, hello) or not self._in_ring(hello.seq):
             return False
-        if hello.seq < self.room.seq and (not ring or ring[0].seq > hello.seq + 1):
-            return False
-        seen = seen_by(member.level, member.names, (entry for entry in ring if entry.seq > hello.seq))
+        seq = hello.seq or 0
+        seen = seen_by(member.level, member.names, (entry for entry in self.log.ring if entry.seq > seq))
         people = self._cards.named(event for entry in seen for event in entry.events)
         member.push(Message.of(Events(seq=self.room.seq, entries=seen, cards=people)))
         return True

@@ -12,12 +12,12 @@ from typing import Final
 
 import structlog
 
-from live.gateway.host import Change, Host, Setting
+from live.gateway.host import PAGING, Change, Host, Setting
 from live.gateway.viewing import Blinding, Caller, Line, Member
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
 from live.stores import Store, StoreAway
-from rooms import Arrive, Command, Level, Refused, Room, State
+from rooms import Arrive, Command, ForgetMe, Level, Refused, Room, State
 
 log = structlog.get_logger()
 
@@ -84,7 +84,9 @@ class Hub:
             StoreAway: The store does not answer.
         """
         blinding = Blinding(await self._store.secret())
-        self._setting = Setting(self._store, blinding, self._clock, fresh, self._changed)
+        self._setting = Setting(
+            self._store, blinding, self._clock, fresh, self._changed, asyncio.Semaphore(PAGING)
+        )
         self._ticking = asyncio.create_task(self._tick(), name="hub tick")
 
     async def close(self) -> None:
@@ -169,6 +171,17 @@ class Hub:
             await self._drop(host)
         await self._store.erase(session)
 
+    async def forget(self, session: str, caller: Caller) -> None:
+        """Erase what a person has said, and the person's card.
+
+        Raises:
+            StoreAway: The store does not answer; try again.
+        """
+        host = await self._host(session)
+        await host.ask(caller, ForgetMe())
+        await self._store.forget(session, caller.person)
+        host.forget(caller.person)
+
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Ask everybody to come back later, a few at a time so that they do not all come at once."""
         self._draining = True
@@ -203,20 +216,25 @@ class Hub:
                 return None
             caller = await host.named(caller)
             await host.ask(caller, Arrive(registered=caller.registered))
+            stamp = await self._store.stamp(session)
+            member = self._member(host, caller, line, stamp)
+            reached = await host.page_in(member, hello, line.drained)
         except Refused as refused:
             connection.close(REFUSED_AT_THE_DOOR.get(refused.code, Close.RESTARTING))
             return None
         except StoreAway:
             connection.close(Close.STORE_AWAY)
             return None
-        member = self._member(host, caller, line)
-        host.admit(member, hello)
+        if reached is None or self._find(session) is not host:  # too slow, or the room was closed meanwhile
+            connection.close(Close.TOO_SLOW if reached is None else Close.RESYNC)
+            return None
+        host.admit(member, reached)
         return Visit(host, member)
 
-    def _member(self, host: Host, caller: Caller, line: Line) -> Member:
+    def _member(self, host: Host, caller: Caller, line: Line, stamp: int) -> Member:
         alias = self._world.blinding.alias(host.session, caller.person)
-        stamp = f"{self._clock():015d}-{fresh()}"
-        return Member(caller, alias, line, stamp)
+        # By the store's count, not by our clock: which of two seats is the newer must be the same everywhere.
+        return Member(caller, alias, line, f"{stamp:020d}")
 
     # -- rooms that are open -----------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The WebSocket endpoint: a thin shell around `Connection`, one task per viewer."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ CONNECTIONS: Final = 10_000
 """Sockets that one node serves, greeted or not."""
 CLOSE_SECONDS: Final = 15.0
 """How long a reader may take to fetch what was written before the close."""
+LOOK_SECONDS: Final = 0.5
+"""How soon it is noticed that a reader who does not read is gone."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -115,6 +118,7 @@ class _Line:
         self._websocket = websocket
         self._wire: DirectProtocol = websocket.scope["extensions"][EXTENSION]
         self._wire.begin(self.wake)
+        self._dry = asyncio.Event()
         self._visit: Visit | None = None
         self._giving_up: asyncio.TimerHandle | None = None
 
@@ -131,12 +135,23 @@ class _Line:
         connection, wire = self.connection, self._wire
         while wire.ready and (message := connection.drain()) is not None:
             wire.write(message)
+        if not connection.waiting:
+            self._dry.set()
         if connection.closing is None:
             return
         if not connection.waiting:
             wire.end(connection.closing)
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(CLOSE_SECONDS, wire.abort)
+
+    async def drained(self) -> bool:
+        """Return when nothing waits in the outbox any more; False if the line is gone."""
+        while self.connection.waiting and not self._wire.gone:
+            self._dry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._dry.wait()
+        return not self._wire.gone
 
     async def run(self, socket: RoomSocket) -> None:
         """Read until the connection ends."""

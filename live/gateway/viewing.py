@@ -81,6 +81,9 @@ class Line(Protocol):
     def wake(self) -> None:
         """The connection has outputs."""
 
+    async def drained(self) -> bool:
+        """Return when nothing waits in the outbox any more; False if the line is gone."""
+
 
 class Member:
     """One viewer: a line, and how much of the room it sees.
@@ -90,6 +93,7 @@ class Member:
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
         level: What it sees now.
         tallies: What it was last told of each poll.
+        greeted: The level under which it has been welcomed before it had a place, if it was.
     """
 
     def __init__(self, caller: Caller, alias: str, line: Line, stamp: str) -> None:
@@ -101,6 +105,7 @@ class Member:
         self.seat = f"{caller.person}/{stamp}"
         self.level = Level.EVERYONE
         self.tallies: dict[str, Message] = {}
+        self.greeted: Level | None = None
         self._wake = line.wake
 
     def tell(self, act: Callable[[Connection], None]) -> None:

@@ -4,19 +4,26 @@ Theory of operation. One task owns everything here. Commands that wait while an 
 decided together on a copy that runs ahead of the room, and go to the store as one batch. If somebody else
 wrote first, the room catches up, the copy is made again, and the same commands are decided again. Refusals
 are told only after the batch they were decided in has been kept.
+
+Some entries end somebody's words (a deleted message, say). They are answered like any other; a moment later
+the words are taken out of the earlier entries and of the snapshot, which leaves the room as it is. No
+snapshot is saved while that is to be done, so what a snapshot follows upon has been done: a node that loads
+the room looks only at what came after.
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from live.stores import Batch, Position, Row, Store, StoreAway, Taken
-from rooms import Asked, Command, Entry, Refused, Room, Snapshot, decide
+from live.stores import Batch, Position, Row, Saved, Store, StoreAway, Taken
+from rooms import Asked, Command, Entry, Gone, Refused, Room, Snapshot, decide
 
 log = structlog.get_logger()
 
@@ -29,9 +36,14 @@ RING: Final = 1024
 PAGE: Final = 256
 SNAPSHOT_EVERY: Final = 200
 """Entries between two snapshots in the store."""
+KEPT: Final = 4096
+"""Entries that stay in the store below the snapshot, for viewers who come back after long."""
+ERASE_SECONDS: Final = (0.2, 5.0)
+"""How soon words are taken out of the log after the entry that ends them: our own, and another node's."""
 PATIENCE_SECONDS: Final = 8.0
 """How long commands wait for a store that is away."""
 PAUSES: Final = (0.05, 1.0)
+LOADS: Final = 5
 
 Outcome = int | Refused
 """The seq of the entry (0: nothing was to be done), or why not."""
@@ -57,6 +69,7 @@ class Log:
         position: Where it stands.
         ring: The newest entries, for viewers who resume.
         heard: Called after entries were folded, with them; with none, history has changed.
+        lost: Entries that had been acknowledged here and that a failover has lost; of the newest history.
     """
 
     def __init__(self, session: str, store: Store, clock: Callable[[], int]) -> None:
@@ -72,8 +85,13 @@ class Log:
         self._syncs: list[asyncio.Future[None]] = []
         self._news: asyncio.Queue[Batch] = asyncio.Queue(PAGE)
         self._wake = asyncio.Event()
+        self.lost = 0
         self._saved = 0
         self._writing = False
+        self._doubtful = False
+        self._erasing: list[tuple[int, Gone]] = []
+        self._erase_at = 0.0
+        self._erasable = asyncio.Event()
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -109,6 +127,7 @@ class Log:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name=f"follow {self.session}")
                 tasks.create_task(self._serve(), name=f"write {self.session}")
+                tasks.create_task(self._erase(), name=f"erase {self.session}")
         finally:
             self._abandon()
 
@@ -118,21 +137,35 @@ class Log:
         Raises:
             StoreAway: The store does not answer.
         """
-        position = await self._store.position(self.session)
+        for _ in range(LOADS):
+            if await self._load():
+                return
+        raise StoreAway(f"{self.session} cannot be read to its end")
+
+    async def _load(self) -> bool:
+        """Try once; False if a row is missing, because somebody trimmed what was being read."""
+        position = await self._store.position(self.session, kept=True)
         saved = await self._store.snapshot(self.session)
         room = Room.restore(_snapshots.decode(saved.body)) if saved else Room()
-        self._saved = room.seq
+        kept_at = room.seq
         ring: deque[Entry] = deque(maxlen=RING)
+        erasing: list[tuple[int, Gone]] = []
         while room.seq < position.seq:
             rows = await self._store.read(self.session, room.seq, PAGE)
-            if not rows:
-                raise StoreAway(f"{self.session} ends at {room.seq} before its tail")
+            if not rows or rows[0].seq != room.seq + 1:
+                return False
             for row in rows:
                 ring.append(_entries.decode(row.body))
                 room.fold(ring[-1])
-            position = Position(position.epoch, max(position.seq, room.seq))
+                if gone := ring[-1].erases():
+                    erasing.append((room.seq, gone))
+        self._saved, self._doubtful = kept_at, False
         self.room, self.ring, self.position = room, ring, Position(position.epoch, room.seq)
+        self._erasing = []
+        for seq, gone in erasing:
+            self._ends(seq, gone, own=True)
         self._rewind()
+        return True
 
     async def _follow(self) -> None:
         follow: AsyncGenerator[Batch, None] = self._store.follow(self.session, self.position)
@@ -174,16 +207,30 @@ class Log:
                     done.set_exception(StoreAway(str(error)))
 
     async def _catch_up(self) -> None:
-        tail = await self._store.position(self.session)
-        if tail.epoch != self.position.epoch or tail.seq < self.position.seq:
+        tail = await self._store.position(self.session, kept=True)
+        if tail.history != self.position.history or tail.seq < self.position.seq:
             await self._reload()
+        elif tail.epoch != self.position.epoch:
+            # Words were taken out of entries. The room is the same without them, but the ring holds them.
+            self.ring.clear()
+            self.position = Position(tail.epoch, self.position.seq)
         while self.position.seq < tail.seq:
             rows = await self._store.read(self.session, self.position.seq, PAGE)
-            if not rows or not self._take(rows):
+            if rows and rows[0].seq != self.position.seq + 1:
+                await self._reload()
+            elif not rows or not self._take(rows):
                 raise StoreAway(f"{self.session} has a gap after {self.position.seq}")
+        self._doubtful = False
 
     async def _reload(self) -> None:
+        before, known = self.position, {entry.seq: (entry.at, entry.key) for entry in self.ring}
         await self.load()
+        replaced = sum(known.get(one.seq, (one.at, one.key)) != (one.at, one.key) for one in self.ring)
+        self.lost = replaced + max(0, before.seq - self.position.seq)
+        if self.lost:
+            log.error(
+                "acknowledged entries lost", session=self.session, lost=self.lost, seq=self.position.seq
+            )
         log.info("room loaded again", session=self.session, epoch=self.position.epoch, seq=self.position.seq)
         self.heard((), False)
 
@@ -201,6 +248,8 @@ class Log:
             if self._ahead.seq < entry.seq:
                 self._ahead.fold(entry)
             self.ring.append(entry)
+            if gone := entry.erases():
+                self._ends(entry.seq, gone, own=own)
         self.position = Position(self.position.epoch, self.room.seq)
         if entries:
             self.heard(entries, own)
@@ -237,6 +286,8 @@ class Log:
 
     async def _attempt(self, wishes: list[Wish]) -> list[Outcome]:
         while True:
+            if self._doubtful:
+                await self._step_back()
             entries, outcomes = self._decide(wishes)
             if not entries:
                 return outcomes
@@ -245,7 +296,9 @@ class Log:
             except Taken:
                 await self._step_back()
             except StoreAway:
-                # Nobody knows whether the entries are there; if they are, their keys answer for them.
+                # Nobody knows whether the entries are there, and on the replicas. If they are, their keys
+                # answer for them; until that is known, nobody is answered.
+                self._doubtful = True
                 await self._step_back()
             else:
                 self._confirm(entries, own=True)
@@ -274,11 +327,65 @@ class Log:
         return entries, outcomes
 
     async def _save_now_and_then(self) -> None:
-        if self.room.seq - self._saved < SNAPSHOT_EVERY:
+        if self.room.seq - self._saved < SNAPSHOT_EVERY or self._erasing:
             return
-        self._saved = self.room.seq
+        at, body = self.position, _encode(self.room.snapshot())
+        self._saved = at.seq
         with contextlib.suppress(StoreAway):  # the next batch tries again
-            await self._store.save_snapshot(self.session, self.room.seq, _encode(self.room.snapshot()))
+            await self._store.save_snapshot(self.session, at, body)
+            if at.seq > KEPT:
+                await self._store.trim(self.session, at.seq - KEPT)
+
+    # -- words that have to go ---------------------------------------------------------------------
+
+    def _ends(self, seq: int, gone: Gone, *, own: bool) -> None:
+        """Note that an entry ends somebody's words. Each node sees to it, in case the others die."""
+        due = asyncio.get_running_loop().time() + ERASE_SECONDS[0 if own else 1]
+        self._erase_at = min(self._erase_at, due) if self._erasing else due
+        self._erasing.append((seq, gone))
+        self._erasable.set()
+
+    async def _erase(self) -> None:
+        pause = PAUSES[0]
+        while True:
+            await self._erasable.wait()
+            await asyncio.sleep(max(pause, self._erase_at - asyncio.get_running_loop().time()))
+            try:
+                await self._take_words_out(list(self._erasing))
+                pause = PAUSES[0]
+            except (StoreAway, Taken):  # somebody else was taking words out; look again
+                pause = min(pause * 2, PAUSES[1])
+
+    async def _take_words_out(self, erasing: list[tuple[int, Gone]]) -> None:
+        """Rewrite what the store still holds of words that have ended.
+
+        Raises:
+            Taken: The log was rewritten meanwhile.
+        """
+        seen = await self._store.position(self.session)
+        if seen.history != self.position.history:
+            raise Taken(seen)
+        replaced: dict[int, bytes] = {}
+        last = max((seq for seq, _ in erasing), default=0)
+        after = 0
+        while after < last and (rows := await self._store.read(self.session, after, PAGE)):
+            after = rows[-1].seq
+            for row in rows:
+                gone = reduce(or_, (gone for seq, gone in erasing if row.seq <= seq), Gone())
+                if any(name.encode() in row.body for name in gone.ids):
+                    entry = _entries.decode(row.body)
+                    if (bare := entry.without(gone)) is not entry:
+                        replaced[row.seq] = _encode(bare)
+        saved = await self._store.snapshot(self.session)
+        stale = saved is not None and saved.seq < last
+        if replaced or stale:
+            whole = Saved(self.room.seq, _encode(self.room.snapshot()))
+            await self._store.redact(self.session, seen, replaced, whole)
+            self._saved = whole.seq
+            log.info("words taken out", session=self.session, entries=len(replaced))
+        self._erasing = [one for one in self._erasing if one not in erasing]
+        if not self._erasing:
+            self._erasable.clear()
 
     def _abandon(self) -> None:
         for wish in self._wishes:

@@ -151,6 +151,9 @@ class Welcome(Server, frozen=True):
         now: The server's clock, in milliseconds since 1970.
         session: Session id.
         you: Who you are and what you see.
+        lost: Entries that had been acknowledged and are gone, because the store failed over to a copy that
+            did not have them. Tell the person: what was said last may be missing. Do not send again what was
+            acknowledged; it may contradict what others have said since.
     """
 
     epoch: int
@@ -158,6 +161,7 @@ class Welcome(Server, frozen=True):
     now: int
     session: str
     you: You
+    lost: int = 0
 
 
 class Snapshot(Server, frozen=True):

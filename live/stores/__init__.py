@@ -6,6 +6,6 @@ rule is lock, order and durability at once, so no rule of the domain lives in he
 """
 
 from live.stores.opening import open_store
-from live.stores.port import Batch, Position, Row, Saved, Store, StoreAway, Taken
+from live.stores.port import EDITIONS, Batch, Position, Row, Saved, Store, StoreAway, Taken
 
-__all__ = ["Batch", "Position", "Row", "Saved", "Store", "StoreAway", "Taken", "open_store"]
+__all__ = ["EDITIONS", "Batch", "Position", "Row", "Saved", "Store", "StoreAway", "Taken", "open_store"]

@@ -23,9 +23,12 @@ from live.stores.port import Batch, Position, Row, Saved, StoreAway, Taken
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
+FILE = "madoi.db"
 GROUP = 512
 """Most pieces of work in one commit."""
 BUSY_SECONDS = 5.0
+SWEEP_SECONDS = 0.5
+"""Pause before a checkpoint is tried again that a reader was in the way of."""
 
 SCHEMA = """
 create table if not exists room (id text primary key, epoch int not null, seq int not null) without rowid;
@@ -54,6 +57,8 @@ class EmbeddedStore:
         self._whispers = Announcements[bytes]()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._stamp = 0
+        self._unswept = False
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
@@ -64,7 +69,16 @@ class EmbeddedStore:
         Raises:
             StoreAway: The folder cannot be made or the file cannot be opened.
         """
-        return cls(await asyncio.to_thread(_connect, folder))
+        return await cls.open_file(folder / FILE)
+
+    @classmethod
+    async def open_file(cls, file: Path) -> "EmbeddedStore":
+        """Open or make a store in a file of any name.
+
+        Raises:
+            StoreAway: The folder cannot be made or the file cannot be opened.
+        """
+        return cls(await asyncio.to_thread(_connect, file))
 
     # -- the log ---------------------------------------------------------------------------------------------
 
@@ -85,7 +99,7 @@ class EmbeddedStore:
         sql = "select seq, body from log where room = ? and seq > ? order by seq limit ?"
         return await self._do(lambda db: [Row(*row) for row in db.execute(sql, (room, after, limit))])
 
-    async def position(self, room: str) -> Position:
+    async def position(self, room: str, *, kept: bool = False) -> Position:  # noqa: ARG002 - always kept
         return await self._do(lambda db: _tail(db, room))
 
     async def follow(self, room: str, seen: Position) -> AsyncGenerator[Batch, None]:
@@ -106,20 +120,39 @@ class EmbeddedStore:
         row = await self._do(lambda db: db.execute(sql, (room,)).fetchone())
         return Saved(*row) if row else None
 
-    async def save_snapshot(self, room: str, seq: int, body: bytes) -> None:
-        sql = (
-            "insert into snapshot values (?, ?, ?) on conflict (room) do update"
-            " set seq = excluded.seq, body = excluded.body where excluded.seq >= seq"
-        )
-        await self._do(lambda db: db.execute(sql, (room, seq, body)) and None)
+    async def save_snapshot(self, room: str, at: Position, body: bytes) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            tail = _tail(db, room)
+            if tail.epoch == at.epoch and tail.seq >= at.seq:
+                _save(db, room, Saved(at.seq, body))
 
-    async def redact(self, room: str, replacements: Mapping[int, bytes]) -> Position:
+        await self._do(work)
+
+    async def trim(self, room: str, upto: int) -> None:
+        sql = (
+            "delete from log where room = :room and seq <= :upto"
+            " and seq <= (select seq from snapshot where room = :room)"
+        )
+        await self._do(lambda db: db.execute(sql, {"room": room, "upto": upto}) and None)
+
+    async def redact(
+        self,
+        room: str,
+        seen: Position,
+        replacements: Mapping[int, bytes],
+        snapshot: Saved,
+        *,
+        anew: bool = False,
+    ) -> Position:
         def work(db: sqlite3.Connection) -> Position:
             tail = _tail(db, room)
+            if tail.epoch != seen.epoch or tail.seq < snapshot.seq:
+                raise Taken(tail)
             changes = [(body, room, seq) for seq, body in replacements.items()]
             db.executemany("update log set body = ? where room = ? and seq = ?", changes)
             db.execute("delete from snapshot where room = ?", (room,))
-            moved = Position(tail.epoch + 1, tail.seq)
+            _save(db, room, snapshot)
+            moved = tail.rewritten(anew=anew)
             _move(db, room, moved)
             return moved
 
@@ -129,14 +162,23 @@ class EmbeddedStore:
         return moved
 
     async def erase(self, room: str) -> None:
+        await self._do(lambda db: _empty(db, room))
+        await self._do(_checkpoint)
+        self._announcements.announce(room, Batch(0, ()))
+
+    async def rooms(self) -> set[str]:
+        sql = "select id from room union select id from session union select room from card"
+        return await self._do(lambda db: {room for (room,) in db.execute(sql)})
+
+    async def restore(self, room: str, tail: Position, rows: Sequence[Row], snapshot: Saved | None) -> None:
         def work(db: sqlite3.Connection) -> None:
-            for table in ("log", "snapshot", "card", "lease"):
-                db.execute(f"delete from {table} where room = ?", (room,))  # noqa: S608 - our own names
-            for table in ("room", "session"):
-                db.execute(f"delete from {table} where id = ?", (room,))  # noqa: S608 - our own names
+            _empty(db, room)
+            db.executemany("insert into log values (?, ?, ?)", [(room, row.seq, row.body) for row in rows])
+            _move(db, room, tail.rewritten(anew=True))
+            if snapshot is not None:
+                _save(db, room, snapshot)
 
         await self._do(work)
-        await self._do(_checkpoint)
 
     # -- cards and the index ---------------------------------------------------------------------------------
 
@@ -202,6 +244,13 @@ class EmbeddedStore:
         sql = "select name from lease where room = ? and until > ?"
         return await self._do(lambda db: {name for (name,) in db.execute(sql, (room, time.time()))})
 
+    async def stamp(self, room: str) -> int:  # noqa: ARG002 - one counter serves all rooms
+        self._stamp = max(self._stamp + 1, time.time_ns() // 1000)
+        return self._stamp
+
+    async def put_secret(self, secret: bytes) -> None:
+        await self._run("insert or replace into fact values ('secret', ?, 9e15)", secret)
+
     async def secret(self) -> bytes:
         def work(db: sqlite3.Connection) -> bytes:
             row = ("secret", secrets.token_bytes(32), 9e15)
@@ -240,7 +289,11 @@ class EmbeddedStore:
     def _write(self) -> None:
         more = True
         while more:
-            group = [self._waiting.get()]
+            try:
+                group = [self._waiting.get(timeout=SWEEP_SECONDS if self._unswept else None)]
+            except queue.Empty:
+                self._sweep()
+                continue
             with contextlib.suppress(queue.Empty):
                 while len(group) < GROUP:
                     group.append(self._waiting.get_nowait())
@@ -257,23 +310,36 @@ class EmbeddedStore:
         db = self._connection
         answers: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
         try:
-            if len(group) == 1 and group[0][0] is _checkpoint:
-                _checkpoint(db)
-                return [(group[0][1], None, None)]
             db.execute("begin immediate")
             for work, future in group:
                 try:
-                    answers.append((future, work(db) if work is not _checkpoint else None, None))
+                    answers.append((future, work(db), None))
                 except Taken as taken:
                     answers.append((future, None, taken))
             db.execute("commit")
-            if any(work is _checkpoint for work, _ in group):
-                _checkpoint(db)
+            if self._unswept or any(work is _checkpoint for work, _ in group):
+                self._sweep()
         except Exception as error:  # noqa: BLE001 - whatever it was, the thread must live and nothing be half done
             with contextlib.suppress(sqlite3.Error):
                 db.execute("rollback")
             return [(future, None, StoreAway(str(error))) for _, future in group]
         return answers
+
+    def _sweep(self) -> None:
+        """Bring the main file up to date and empty the write-ahead log, so that no old page is left in it.
+
+        Another process that reads (a backup) may be in the way; then it is tried again until it is done.
+        """
+        self._unswept = True
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("pragma busy_timeout=100")  # everybody's commits wait meanwhile
+            busy, _, _ = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+            self._unswept = bool(busy)
+            self._connection.execute(f"pragma busy_timeout={int(BUSY_SECONDS * 1000)}")
+
+
+def _checkpoint(_db: sqlite3.Connection) -> None:
+    """Ask for a checkpoint after the commit (see `EmbeddedStore._sweep`)."""
 
 
 def _answer(answers: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
@@ -286,17 +352,16 @@ def _answer(answers: list[tuple[asyncio.Future[Any], Any, Exception | None]]) ->
             future.set_exception(error)
 
 
-def _connect(folder: Path) -> sqlite3.Connection:
+def _connect(file: Path) -> sqlite3.Connection:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(
-            folder / "madoi.db", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        db = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode=wal", "synchronous=full", "secure_delete=on"):
             db.execute(f"pragma {pragma}")
         db.executescript(SCHEMA)
     except (OSError, sqlite3.Error) as error:
-        raise StoreAway(f"{folder}: {error}") from error
+        raise StoreAway(f"{file}: {error}") from error
     return db
 
 
@@ -309,6 +374,16 @@ def _move(db: sqlite3.Connection, room: str, to: Position) -> None:
     db.execute("insert or replace into room values (?, ?, ?)", (room, to.epoch, to.seq))
 
 
-def _checkpoint(db: sqlite3.Connection) -> None:
-    """Bring the main file up to date and empty the write-ahead log, so that no old page is left in it."""
-    db.execute("pragma wal_checkpoint(truncate)").fetchone()
+def _save(db: sqlite3.Connection, room: str, snapshot: Saved) -> None:
+    sql = (
+        "insert into snapshot values (?, ?, ?) on conflict (room) do update"
+        " set seq = excluded.seq, body = excluded.body where excluded.seq >= seq"
+    )
+    db.execute(sql, (room, *snapshot))
+
+
+def _empty(db: sqlite3.Connection, room: str) -> None:
+    for table in ("log", "snapshot", "card", "lease"):
+        db.execute(f"delete from {table} where room = ?", (room,))  # noqa: S608 - our own names
+    for table in ("room", "session"):
+        db.execute(f"delete from {table} where id = ?", (room,))  # noqa: S608 - our own names

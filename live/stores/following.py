@@ -70,8 +70,9 @@ async def follow(
                     seen = tail
                     yield Batch(tail.epoch, ())
                 while seen.seq < tail.seq and (rows := await store.read(room, seen.seq, PAGE)):
-                    seen = Position(seen.epoch, rows[-1].seq)
-                    yield Batch(seen.epoch, rows)
+                    trimmed = rows[0].seq != seen.seq + 1
+                    seen = tail if trimmed else Position(seen.epoch, rows[-1].seq)
+                    yield Batch(seen.epoch, () if trimmed else rows)
             except StoreAway:
                 pass  # the check after the next pause asks again
         elif fresh:

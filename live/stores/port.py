@@ -1,19 +1,33 @@
 """The port: what a room needs from its store, and nothing about what a room is."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+EDITIONS: Final = 4096
+"""Editions of one history: epochs with the same quotient by this number tell the same story."""
 
 
 class Position(NamedTuple):
     """Where a log stands.
 
     Attributes:
-        epoch: Grows when history may have changed under a reader (redaction, failover); starts at 1.
+        epoch: Grows when the log may have changed under a reader; starts at 1. A redaction takes words out of
+            a story that stays the same, and adds 1: whoever held the room still holds it. A failover may have
+            lost a part of the story, and goes on to the next multiple of `EDITIONS`: read everything anew.
         seq: Number of the last entry; 0 for an empty log. Never falls within an epoch.
     """
 
     epoch: int
     seq: int
+
+    @property
+    def history(self) -> int:
+        """Which story the log tells: positions of one history can be compared, and resumed from."""
+        return self.epoch // EDITIONS
+
+    def rewritten(self, *, anew: bool) -> "Position":
+        """The same place in the next edition or, with `anew`, in another history."""
+        return Position((self.history + 1) * EDITIONS if anew else self.epoch + 1, self.seq)
 
 
 class Row(NamedTuple):
@@ -31,7 +45,7 @@ class Saved(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """News from `follow`: contiguous rows, or only a new epoch (then read everything again)."""
+    """News from `follow`: contiguous rows; or none, and the log has changed (compare positions)."""
 
     epoch: int
     rows: Sequence[Row]
@@ -69,15 +83,23 @@ class Store(Protocol):
         """
 
     async def read(self, room: str, after: int, limit: int) -> list[Row]:
-        """Rows with a number greater than `after`, oldest first, at most `limit`."""
+        """Rows with a number greater than `after`, oldest first, at most `limit`.
 
-    async def position(self, room: str) -> Position:
-        """Where the log stands; an unknown room stands at (1, 0)."""
+        The first one is `after + 1`, unless rows up to there have been trimmed.
+        """
+
+    async def position(self, room: str, *, kept: bool = False) -> Position:
+        """Where the log stands; an unknown room stands at (1, 0).
+
+        Args:
+            room: The room.
+            kept: Answer only when everything up to there is kept as safely as an append promises.
+        """
 
     def follow(self, room: str, seen: Position) -> AsyncGenerator[Batch, None]:
         """Everything after `seen`, as it comes, without gaps or repetition. Close the generator to stop.
 
-        After a batch without rows the epoch has changed, and the caller has to load the room again.
+        A batch without rows says that the epoch has changed, or that rows were trimmed before they were read.
         """
 
     async def whisper(self, room: str, body: bytes) -> None:
@@ -87,16 +109,44 @@ class Store(Protocol):
         """What is whispered in a room from now on, by this node too. Close the generator to stop."""
 
     async def snapshot(self, room: str) -> Saved | None:
-        """The newest snapshot of the current epoch or an earlier one, if any."""
+        """The newest snapshot, if any."""
 
-    async def save_snapshot(self, room: str, seq: int, body: bytes) -> None:
-        """Keep a snapshot unless a newer one is there."""
+    async def save_snapshot(self, room: str, at: Position, body: bytes) -> None:
+        """Keep a snapshot, unless a newer one is there or the epoch is no longer that of `at`."""
 
-    async def redact(self, room: str, replacements: Mapping[int, bytes]) -> Position:
-        """Replace entries for good: the old bytes and every snapshot leave the store, the epoch grows."""
+    async def trim(self, room: str, upto: int) -> None:
+        """Remove rows numbered up to `upto`, but never one above the snapshot."""
+
+    async def redact(
+        self,
+        room: str,
+        seen: Position,
+        replacements: Mapping[int, bytes],
+        snapshot: Saved,
+        *,
+        anew: bool = False,
+    ) -> Position:
+        """Replace rows and the snapshot for good: the old bytes leave the store, the epoch grows.
+
+        Args:
+            room: The room.
+            seen: Its epoch must still be the log's; entries may have come after it.
+            replacements: Bodies by number; numbers that are not there are passed over.
+            snapshot: Takes the place of the one that is there.
+            anew: The rest tells another story, so everybody has to read it anew.
+
+        Returns:
+            Where the log stands now.
+
+        Raises:
+            Taken: Somebody else has rewritten it, or the log ends before `snapshot`.
+        """
 
     async def erase(self, room: str) -> None:
-        """Remove the log, its snapshot, cards, leases and the session's index line."""
+        """Remove everything that belongs to a room, and the session's index line."""
+
+    async def rooms(self) -> set[str]:
+        """Every room that has a log, cards or a line in the index."""
 
     async def put_card(self, room: str, person: str, body: bytes) -> None:
         """Keep a person's card (name, profession) beside the log."""
@@ -137,8 +187,24 @@ class Store(Protocol):
     async def leases(self, room: str) -> set[str]:
         """Who holds a lease that has not run out."""
 
+    async def stamp(self, room: str) -> int:
+        """A number greater than any given before in this room, by whichever node asks."""
+
     async def secret(self) -> bytes:
         """The site's random secret (32 bytes), made at the first call and kept for ever."""
+
+    async def put_secret(self, secret: bytes) -> None:
+        """Take over another store's secret, and with it the tickets and links that it signed."""
+
+    async def restore(self, room: str, tail: Position, rows: Sequence[Row], snapshot: Saved | None) -> None:
+        """Write a room's log as it was elsewhere, in place of whatever is there.
+
+        Args:
+            room: The room.
+            tail: Where the log stood there; it goes on in another history, because the place is another.
+            rows: All rows that had not been trimmed.
+            snapshot: The snapshot, if there was one.
+        """
 
     async def check(self) -> None:
         """Return if the store can write now; for health pages."""

@@ -2,8 +2,9 @@
 
 A small script appends only at the tail that the caller saw and publishes the rows. Pub/Sub is the fast path
 and may lose anything; `live.stores.following` reads what is missing from the stream. Acknowledged means on
-disk where Redis runs with `appendonly yes` and `appendfsync always`, and on a replica too where the URL says
-`?replicas=1`.
+disk where Redis runs with `appendonly yes` and `appendfsync always`, and on n replicas too where the URL says
+`?replicas=n`: an append that they have not confirmed in time raises `StoreAway`, and so does
+`position(kept=True)` until they have. `live.stores.routes` knows where Redis is.
 """
 
 # ruff: noqa: D102 - the port documents its methods
@@ -12,69 +13,60 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import MovedError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from live.stores import scripts
 from live.stores.following import Announcements, follow
 from live.stores.port import Batch, Position, Row, Saved, StoreAway, Taken
+from live.stores.routes import ANSWER_SECONDS, BadUrl, read_url, routes_to
 
-CONNECTIONS = 16
-ANSWER_SECONDS = 5.0
-RECONNECT_SECONDS = (0.05, 2.0)
-LISTEN_SECONDS = 0.05
+RECONNECT_SECONDS: Final = (0.05, 2.0)
+LISTEN_SECONDS: Final = 0.05
 """How long a new room may wait for its subscription; its follower looks into the log meanwhile."""
-REPLICA_MS = 1000
+REPLICA_MS: Final = 1000
+MOVES: Final = 3
+"""How often a question follows a key that has moved."""
+REWRITE_SECONDS: Final = 0.5
+REWRITE_TRIES: Final = 240
 ROWS, WHISPERS = "rows", "whispers"
 
 
 class RedisStore:
     """A `Store` in Redis ≥ 6.2 (see `live.stores.port.Store` for the meaning)."""
 
-    def __init__(self, url: str, replicas: int = 0) -> None:
+    def __init__(self, url: str) -> None:
         self._servers: WeakKeyDictionary[AbstractConnection, str] = WeakKeyDictionary()
-        self._replicas = replicas
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=ANSWER_SECONDS,
-            socket_timeout=None,
-            socket_connect_timeout=ANSWER_SECONDS,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=self._greet,
-        )
-        self._pool = pool
-        self._redis = Redis(connection_pool=pool)
+        address = read_url(url)
+        self._replicas = address.replicas
+        self._routes = routes_to(address, self._greet)
         self._announcements = Announcements[Batch]()
         self._whispers = Announcements[bytes]()
         self._stale = True
         self._listener = asyncio.create_task(self._listen(), name="redis announcements")
+        self._unclean: set[str] = set()
+        self._rewriter: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(cls, url: str) -> "RedisStore":
         """Connect and look whether Redis answers.
 
         Args:
-            url: As redis-py reads it, plus `replicas=n`: acknowledge only when n replicas have it.
+            url: See `live.stores.routes`, plus `replicas=n`: acknowledge only when n replicas have it.
 
         Raises:
-            StoreAway: Redis does not answer.
+            StoreAway: Redis does not answer, or the URL cannot be read.
         """
-        parts = urlsplit(url)
-        query = parse_qs(parts.query)
-        replicas = int(query.pop("replicas", ["0"])[0])
-        rest = "&".join(f"{name}={value}" for name, values in query.items() for value in values)
-        store = cls(urlunsplit(parts._replace(query=rest)), replicas)
+        try:
+            store = cls(url)
+        except (BadUrl, ValueError) as error:
+            raise StoreAway(str(error)) from error
         try:
             await store.check()
         except StoreAway:
@@ -87,20 +79,19 @@ class RedisStore:
     async def append(self, room: str, seen: Position, entries: Sequence[bytes]) -> None:
         keys = (_log(room), _meta(room))
         args = (seen.epoch, seen.seq, _channel(room), *entries)
-        done, epoch, seq = await self._fenced(scripts.APPEND, keys, args)
+        done, epoch, seq = await self._fenced(scripts.APPEND, keys, args, kept=True)
         if not done:
             raise Taken(Position(epoch, seq))
-        if self._replicas:
-            reached = await _ask(self._redis.wait(self._replicas, REPLICA_MS))
-            if reached < self._replicas:
-                raise StoreAway("no replica has confirmed in time")
 
     async def read(self, room: str, after: int, limit: int) -> list[Row]:
-        rows = await _ask(self._redis.xrange(_log(room), min=f"{after + 1}-0", count=limit))
+        key = _log(room)
+        rows = await self._on(key, lambda redis: redis.xrange(key, min=f"{after + 1}-0", count=limit))
         return [Row(int(at.partition(b"-")[0]), fields[b"e"]) for at, fields in rows]
 
-    async def position(self, room: str) -> Position:
-        epoch, seq = await self._fenced(scripts.POSITION, (_log(room), _meta(room)), ())
+    async def position(self, room: str, *, kept: bool = False) -> Position:
+        kept = kept and self._replicas > 0
+        keys, args = (_log(room), _meta(room)), (int(kept),)
+        epoch, seq = await self._fenced(scripts.POSITION, keys, args, kept=kept)
         return Position(epoch, seq)
 
     async def follow(self, room: str, seen: Position) -> AsyncGenerator[Batch, None]:
@@ -109,7 +100,8 @@ class RedisStore:
                 yield batch
 
     async def whisper(self, room: str, body: bytes) -> None:
-        await _ask(self._redis.publish(_whispering(room), body))
+        channel = _whispering(room)
+        await self._on(_log(room), lambda redis: redis.publish(channel, body))
 
     async def whispers(self, room: str) -> AsyncGenerator[bytes, None]:
         with self._whispers.tap(room) as tap, self._listening_to_more_or_less():
@@ -117,84 +109,132 @@ class RedisStore:
                 yield await tap.get()
 
     async def snapshot(self, room: str) -> Saved | None:
-        seq, body = await _ask(self._redis.hmget(_snapshot(room), ["seq", "body"]))
+        key = _snapshot(room)
+        seq, body = await self._on(key, lambda redis: redis.hmget(key, ["seq", "body"]))
         return Saved(int(seq), body) if seq is not None else None
 
-    async def save_snapshot(self, room: str, seq: int, body: bytes) -> None:
-        await self._script(scripts.SAVE, (_snapshot(room),), (seq, body))
+    async def save_snapshot(self, room: str, at: Position, body: bytes) -> None:
+        await self._script(scripts.SAVE, (_snapshot(room), _meta(room)), (at.epoch, at.seq, body))
 
-    async def redact(self, room: str, replacements: Mapping[int, bytes]) -> Position:
+    async def trim(self, room: str, upto: int) -> None:
+        await self._script(scripts.TRIM, (_log(room), _snapshot(room)), (upto,))
+
+    async def redact(
+        self,
+        room: str,
+        seen: Position,
+        replacements: Mapping[int, bytes],
+        snapshot: Saved,
+        *,
+        anew: bool = False,
+    ) -> Position:
         pairs = [part for seq, body in replacements.items() for part in (str(seq), body)]
         keys = (_log(room), _meta(room), _snapshot(room))
-        epoch, seq = await self._fenced(scripts.REDACT, keys, (_channel(room), *pairs))
-        await self._rewrite()
+        to = seen.rewritten(anew=anew).epoch
+        args = (_channel(room), seen.epoch, to, snapshot.seq, snapshot.body, *pairs)
+        done, epoch, seq = await self._fenced(scripts.REDACT, keys, args, kept=True)
+        if not done:
+            raise Taken(Position(epoch, seq))
+        self._clean(keys[0])
         return Position(epoch, seq)
 
     async def erase(self, room: str) -> None:
-        keys = (_log(room), _meta(room), _snapshot(room), _cards(room), _leases(room))
-        await _ask(self._redis.delete(*keys))
-        await _ask(self._redis.hdel("sessions", room))
-        await self._rewrite()
+        keys = (_log(room), _meta(room), _snapshot(room), _cards(room), _leases(room), _stamp(room))
+        await self._on(keys[0], lambda redis: redis.delete(*keys))
+        await self._on("sessions", lambda redis: redis.hdel("sessions", room))
+        channel = _channel(room)
+        await self._on(keys[0], lambda redis: redis.publish(channel, b"0 0 \n"))
+        self._clean(keys[0], "sessions")
+
+    async def rooms(self) -> set[str]:
+        found = {name.decode() for name in await self._on("sessions", lambda redis: redis.hkeys("sessions"))}
+        for redis in await _ask(self._routes.clients()):
+            for kind in ("meta", "cards"):
+                async for key in _all(redis, f"{kind}:{{*}}"):
+                    found.add(key.decode()[len(kind) + 2 : -1])
+        return found
+
+    async def restore(self, room: str, tail: Position, rows: Sequence[Row], snapshot: Saved | None) -> None:
+        pairs = [part for row in rows for part in (str(row.seq), row.body)]
+        saved = (snapshot.seq, snapshot.body) if snapshot is not None else ("", b"")
+        keys = (_log(room), _meta(room), _snapshot(room))
+        args = (tail.rewritten(anew=True).epoch, tail.seq, *saved, *pairs)
+        await self._fenced(scripts.RESTORE, keys, args, kept=True)
 
     # -- cards and the index ---------------------------------------------------------------------------------
 
     async def put_card(self, room: str, person: str, body: bytes) -> None:
-        await _ask(self._redis.hset(_cards(room), person, body))
+        key = _cards(room)
+        await self._on(key, lambda redis: redis.hset(key, person, body))
 
     async def card(self, room: str, person: str) -> bytes | None:
-        return cast("bytes | None", await _ask(self._redis.hget(_cards(room), person)))
+        key = _cards(room)
+        return cast("bytes | None", await self._on(key, lambda redis: redis.hget(key, person)))
 
     async def cards(self, room: str) -> dict[str, bytes]:
-        return {name.decode(): body for name, body in (await _ask(self._redis.hgetall(_cards(room)))).items()}
+        key = _cards(room)
+        return _named(await self._on(key, lambda redis: redis.hgetall(key)))
 
     async def forget(self, room: str, person: str) -> None:
-        await _ask(self._redis.hdel(_cards(room), person))
-        await self._rewrite()
+        key = _cards(room)
+        await self._on(key, lambda redis: redis.hdel(key, person))
+        self._clean(key)
 
     async def put_session(self, session: str, body: bytes) -> None:
-        await _ask(self._redis.hset("sessions", session, body))
+        await self._on("sessions", lambda redis: redis.hset("sessions", session, body))
 
     async def session(self, session: str) -> bytes | None:
-        return cast("bytes | None", await _ask(self._redis.hget("sessions", session)))
+        return cast("bytes | None", await self._on("sessions", lambda redis: redis.hget("sessions", session)))
 
     async def sessions(self) -> dict[str, bytes]:
-        return {name.decode(): body for name, body in (await _ask(self._redis.hgetall("sessions"))).items()}
+        return _named(await self._on("sessions", lambda redis: redis.hgetall("sessions")))
 
     # -- facts with an end -----------------------------------------------------------------------------------
 
     async def claim_once(self, key: str, seconds: float) -> bool:
-        px = int(seconds * 1000)
-        return bool(await _ask(self._redis.set(f"once:{key}", b"", nx=True, px=px)))
+        name, px = f"once:{key}", int(seconds * 1000)
+        return bool(await self._on(name, lambda redis: redis.set(name, b"", nx=True, px=px)))
 
     async def put_fact(self, key: str, value: bytes, seconds: float) -> None:
-        await _ask(self._redis.set(f"fact:{key}", value, px=int(seconds * 1000)))
+        name, px = f"fact:{key}", int(seconds * 1000)
+        await self._on(name, lambda redis: redis.set(name, value, px=px))
 
     async def fact(self, key: str) -> bytes | None:
-        return cast("bytes | None", await _ask(self._redis.get(f"fact:{key}")))
+        name = f"fact:{key}"
+        return cast("bytes | None", await self._on(name, lambda redis: redis.get(name)))
 
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         await self._script(scripts.LEASE, (_leases(room),), (seconds, *names))
 
     async def release(self, room: str, names: Iterable[str]) -> None:
+        key = _leases(room)
         if held := list(names):
-            await _ask(self._redis.zrem(_leases(room), *held))
+            await self._on(key, lambda redis: redis.zrem(key, *held))
 
     async def leases(self, room: str) -> set[str]:
         return {name.decode() for name in await self._script(scripts.LEASE, (_leases(room),), (0,))}
 
+    async def stamp(self, room: str) -> int:
+        return int(await self._script(scripts.STAMP, (_stamp(room),), ()))
+
     async def secret(self) -> bytes:
-        await _ask(self._redis.setnx("secret", secrets.token_bytes(32)))
-        return cast("bytes", await _ask(self._redis.get("secret")))
+        fresh = secrets.token_bytes(32)
+        await self._on("secret", lambda redis: redis.setnx("secret", fresh))
+        return cast("bytes", await self._on("secret", lambda redis: redis.get("secret")))
+
+    async def put_secret(self, secret: bytes) -> None:
+        await self._on("secret", lambda redis: redis.set("secret", secret))
 
     async def check(self) -> None:
         await self.put_fact("check", b"", 1)
 
     async def close(self) -> None:
-        self._listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._listener
-        await self._redis.aclose()
-        await self._pool.disconnect()
+        for task in (self._listener, self._rewriter):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self._routes.close()
 
     # -- the connection --------------------------------------------------------------------------------------
 
@@ -207,31 +247,81 @@ class RedisStore:
         run = next(line[7:].strip() for line in text.splitlines() if line.startswith("run_id:"))
         self._servers[connection] = run
 
-    async def _fenced(self, text: str, keys: Sequence[str], args: Sequence[Any]) -> list[int]:
-        """Run a script that has to know its server: the one at the end of this very connection."""
-        connection = await _ask(self._pool.get_connection())  # type: ignore[no-untyped-call] # redis-py
-        try:
-            rest = (len(keys), *keys, self._servers[connection], *args)
+    async def _on(self, key: str, question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - redis-py types its answers as Any
+        """Ask the server that holds a key."""
+        for _ in range(MOVES):
             try:
-                await _ask(connection.send_command("EVALSHA", _SHA[text], *rest))
-                return cast("list[int]", await _ask(connection.read_response()))
-            except _Unknown:
-                await _ask(connection.send_command("EVAL", text, *rest))
-                return cast("list[int]", await _ask(connection.read_response()))
-        finally:
-            await self._pool.release(connection)
+                return await _ask(self._answer(key, question))
+            except MovedError:
+                await _ask(self._routes.renew())
+            except StoreAway as away:
+                if isinstance(away.__cause__, ReadOnlyError):  # it was a master and is a replica now
+                    await _ask(self._routes.renew())
+                self._routes.doubt()
+                raise
+        raise StoreAway(f"{key} moves on and on")
+
+    async def _answer(self, key: str, question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - likewise
+        return await question(await self._routes.client(key))
+
+    async def _fenced(
+        self, text: str, keys: Sequence[str], args: Sequence[Any], *, kept: bool = False
+    ) -> list[int]:
+        """Run a script that has to know its server: the one at the end of this very connection.
+
+        With `kept`, `WAIT` takes the same way right behind it, as it looks at its own connection's writes.
+        """
+
+        async def question(redis: Redis) -> Any:  # noqa: ANN401 - Lua's answer
+            connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call] # redis-py
+            try:
+                rest = (len(keys), *keys, self._servers[connection], *args)
+                waits = [("WAIT", self._replicas, REPLICA_MS)] if kept and self._replicas else []
+                try:
+                    return await _in_a_row(connection, [("EVALSHA", _SHA[text], *rest), *waits])
+                except NoScriptError:
+                    return await _in_a_row(connection, [("EVAL", text, *rest), *waits])
+            finally:
+                await redis.connection_pool.release(connection)
+
+        answer, *reached = await self._on(keys[0], question)
+        if reached and answer[0] and reached[0] < self._replicas:
+            raise StoreAway(f"{reached[0]} of {self._replicas} replicas have confirmed in time")
+        return cast("list[int]", answer)
 
     async def _script(self, text: str, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401 - Lua's answer
-        sha = _SHA[text]
-        try:
-            return await _ask(self._redis.evalsha(sha, len(keys), *keys, *args))
-        except _Unknown:
-            return await _ask(self._redis.eval(text, len(keys), *keys, *args))
+        async def question(redis: Redis) -> Any:  # noqa: ANN401 - likewise
+            try:
+                return await redis.evalsha(_SHA[text], len(keys), *keys, *args)
+            except NoScriptError:
+                return await redis.eval(text, len(keys), *keys, *args)
+
+        return await self._on(keys[0], question)
+
+    # -- bytes that have to leave the disk -------------------------------------------------------------------
+
+    def _clean(self, *keys: str) -> None:
+        """Have the files written anew that still hold what was removed from these keys."""
+        self._unclean.update(keys)
+        if self._rewriter is None or self._rewriter.done():
+            self._rewriter = asyncio.create_task(self._rewrite(), name="redis rewrite")
 
     async def _rewrite(self) -> None:
-        """Ask for a new append-only file, so that erased bytes leave the disk, too."""
-        with contextlib.suppress(StoreAway):  # one is running already, and ends without them
-            await _ask(self._redis.bgrewriteaof())
+        """Ask for new files until a rewrite has begun after the removal.
+
+        One that was under way began before, so it keeps the old bytes: Redis refuses another meanwhile, and
+        is asked again. Replicas have files of their own.
+        """
+        for _ in range(REWRITE_TRIES):
+            keys, self._unclean = self._unclean, set()
+            for key in keys:
+                try:
+                    await self._on(key, _begin_rewrite)
+                except StoreAway:
+                    self._unclean.add(key)
+            if not self._unclean:
+                return
+            await asyncio.sleep(REWRITE_SECONDS)
 
     # -- announcements ---------------------------------------------------------------------------------------
 
@@ -249,7 +339,7 @@ class RedisStore:
         pause, longest = RECONNECT_SECONDS
         while True:
             try:
-                async with self._redis.pubsub() as pubsub:
+                async with (await self._routes.listener()).pubsub() as pubsub:
                     held: set[str] = set()
                     while True:
                         if self._stale or not held:
@@ -259,6 +349,7 @@ class RedisStore:
                         if message is not None:
                             self._hear(message)
             except (RedisError, OSError, ValueError):
+                self._routes.doubt()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
 
@@ -283,19 +374,65 @@ class RedisStore:
             self._whispers.announce(room, message["data"])
 
 
-class _Unknown(Exception):  # noqa: N818 - the script is not loaded yet
-    pass
-
-
-async def _ask(question: Awaitable[Any] | Any) -> Any:  # noqa: ANN401 - redis-py types its answers as Any
-    # Not by redis-py's `socket_timeout`: that uses `asyncio.wait_for`, which loses cancellations in 3.11.
+async def _ask(question: Awaitable[Any]) -> Any:  # noqa: ANN401 - redis-py types its answers as Any
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await question
-    except NoScriptError:
-        raise _Unknown from None
+    except MovedError:
+        raise
     except (RedisError, OSError) as error:
         raise StoreAway(str(error)) from error
+
+
+async def _in_a_row(connection: AbstractConnection, commands: Sequence[Sequence[Any]]) -> list[Any]:
+    """Send commands at once and read all their answers; then raise the first error among them, if any."""
+    await connection.send_packed_command(connection.pack_commands(commands))
+    answers: list[Any] = []
+    for _ in commands:
+        try:
+            answers.append(await connection.read_response())
+        except ResponseError as error:
+            answers.append(error)
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise answer
+    return answers
+
+
+async def _all(redis: Redis, pattern: str) -> AsyncGenerator[bytes, None]:
+    cursor = 0
+    while True:
+        cursor, keys = await _ask(redis.scan(cursor, match=pattern, count=1000))
+        for key in keys:
+            yield key
+        if not cursor:
+            return
+
+
+async def _begin_rewrite(redis: Redis) -> None:
+    """Have a server, and its replicas, write their files anew."""
+    await _rewrite_files(redis)
+    with contextlib.suppress(RedisError, OSError):
+        for name, replica in (await redis.info("replication")).items():
+            if name.startswith("slave") and isinstance(replica, dict):
+                options = dict(redis.connection_pool.connection_kwargs)
+                for ours in ("sentinel", "service", "redis_connect_func", "path"):
+                    options.pop(ours, None)
+                async with Redis(**{**options, "host": replica["ip"], "port": replica["port"]}) as other:
+                    await _rewrite_files(other)
+
+
+async def _rewrite_files(redis: Redis) -> None:
+    about = await redis.info("persistence")
+    if about.get("aof_enabled"):
+        await redis.bgrewriteaof()
+    with contextlib.suppress(ResponseError):  # CONFIG may be forbidden; then dumps are the operator's own
+        if (await redis.config_get("save")).get("save"):
+            await redis.bgsave(schedule=True)
+
+
+def _named(found: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    return {name.decode(): body for name, body in found.items()}
 
 
 def _rows(data: bytes) -> Batch:
@@ -338,7 +475,8 @@ def _whispering(room: str) -> str:
     return f"{WHISPERS}:{{{room}}}"
 
 
-_SHA = {
-    text: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    for text in (scripts.POSITION, scripts.APPEND, scripts.REDACT, scripts.SAVE, scripts.LEASE)
-}
+def _stamp(room: str) -> str:
+    return f"stamp:{{{room}}}"
+
+
+_SHA = {text: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for text in scripts.ALL}

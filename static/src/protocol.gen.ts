@@ -634,6 +634,8 @@ export interface WelcomeFrame {
   session: string;
   /** Who you are and what you see. */
   you: You;
+  /** Entries that had been acknowledged and are gone, because the store failed over to a copy that did not have them. Tell the person: what was said last may be missing. Do not send again what was acknowledged; it may contradict what others have said since. */
+  lost?: number;
 }
 
 /** The whole room as you may see it, as events to fold into an empty copy. */
@@ -1050,7 +1052,7 @@ export interface ReviseCommand {
   text: string;
 }
 
-/** The asker takes a question back, until it is being answered. Asked by: attendee, moderator, organiser, presenter, speaker. */
+/** The asker takes a question back, until it is being answered; its words go, from the store too. Asked by: attendee, moderator, organiser, presenter, speaker. */
 export interface WithdrawCommand {
   t: "withdraw";
   id: string;
@@ -1363,6 +1365,18 @@ export interface DoorHeardEvent {
   line: DoorMessage;
 }
 
+/** What was said at the door with a visitor who is forgotten is gone. Seen by: staff. */
+export interface DoorTalkErasedEvent {
+  t: "door_talk_erased";
+  visitor: string;
+}
+
+/** What you and the staff said at the door is gone. Seen by: subject. */
+export interface YourDoorTalkErasedEvent {
+  t: "your_door_talk_erased";
+  to: string;
+}
+
 /** A person has a seat on stage. Seen by: admitted. */
 export interface SeatedEvent {
   t: "seated";
@@ -1567,6 +1581,8 @@ export type AnyEvent =
   | YouWereMutedEvent
   | DoorSpokenEvent
   | DoorHeardEvent
+  | DoorTalkErasedEvent
+  | YourDoorTalkErasedEvent
   | SeatedEvent
   | UnseatedEvent
   | SourceMutedEvent

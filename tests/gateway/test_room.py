@@ -5,9 +5,12 @@ import contextlib
 import secrets
 import time
 
+import msgspec
 import pytest
 
 from live.gateway.host import SERVER
+from live.gateway.hub import Hub
+from live.gateway.viewing import Caller
 from live.protocol.codes import Close
 from live.protocol.frames import (
     AskPage,
@@ -22,13 +25,13 @@ from live.protocol.frames import (
     Tally,
     Typing,
 )
-from live.stores import open_store
-from rooms import Level, SetState, State
+from live.stores import Position, Row, open_store
+from rooms import Level, Role, SetState, State
 from rooms import Refused as Refusal
-from rooms.chat import Post, SetChatRules
+from rooms.chat import DeleteMessage, EditMessage, Post, SetChatRules
 from rooms.door import Admit, Remove, Standing
 from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm, ShowResults
-from rooms.queue import Approve, Ask, Vote
+from rooms.queue import Approve, Ask, Vote, Withdraw
 from rooms.session import ChangeSettings
 from tests.kit.polling import until
 from tests.kit.rooms import Gateway, gateway
@@ -93,15 +96,177 @@ async def test_a_position_of_another_history_or_level_gets_a_snapshot(node):
         assert mio.epoch != epoch
 
 
-async def test_redaction_gives_everybody_the_room_anew(node):
+async def test_another_history_gives_everybody_the_room_anew(node):
     session = await node.session()
+    store = node.hub._store
     async with node.viewer(session, "attendee:saki") as saki:
         done = await saki.do(Post(text="忘れてほしい"))
         await saki.reached(done.seq)
-        rows = await node.hub._store.read(session, done.seq - 1, 1)
-        await node.hub._store.redact(session, {done.seq: rows[0].body.replace("忘れてほしい".encode(), b"-")})
+        (row,) = await store.read(session, done.seq - 1, 1)
+        other = row.body.replace("忘れてほしい".encode(), b"-")
+        await store.restore(
+            session,
+            Position(1, done.seq),
+            [*await store.read(session, 0, done.seq - 1), Row(done.seq, other)],
+            None,
+        )
         await saki.holds(lambda _: saki.texts == ["-"])
         assert saki.snapshots == 2
+
+
+async def test_words_that_are_deleted_leave_the_store_and_nobody_has_to_start_over(node):
+    session, store, canary = await node.session(), node.hub._store, f"c{secrets.token_hex(8)}"
+    async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:ken") as ken:
+        saki = await node.viewer(session, "attendee:saki").connect()
+        await saki.drop()
+        await ken.do(Post(text=f"first {canary}"))
+        question = await ken.do(Ask(text=f"question {canary}"))
+        await mio.reached(question.seq)
+        (asked,) = mio.mirror.board.values()
+        (message,) = mio.mirror.messages.values()
+        await ken.do(EditMessage(id=message.id, text=f"again {canary}"))
+        at = node.hub._find(session).log.position
+        room = node.hub._find(session).room
+        await store.save_snapshot(session, at, msgspec.json.encode(room.snapshot()))
+        await mio.do(DeleteMessage(id=message.id))
+        await ken.do(Withdraw(id=asked.id))
+
+        async def gone():
+            rows = await store.read(session, 0, 999)
+            saved = await store.snapshot(session)
+            return not any(canary.encode() in body for body in (saved.body, *(row.body for row in rows)))
+
+        await until(gone)
+        position = await store.position(session)
+        assert position.epoch > at.epoch
+        assert position.history == at.history
+        done = await mio.do(Post(text="on we go"))
+        await asyncio.gather(mio.reached(done.seq), ken.reached(done.seq))
+        assert (mio.snapshots, ken.snapshots) == (1, 1)
+        await saki.connect()
+        await saki.reached(done.seq)
+        assert (saki.snapshots, saki.resumes) == (1, 1)
+        assert canary not in saki.said()
+        assert saki.texts == ken.texts == ["", "on we go"]
+        await saki.drop()
+    async with Gateway(store) as again:
+        assert list((await again.hub.room(session)).facts()) == list((await node.hub.room(session)).facts())
+
+
+async def test_words_are_taken_out_by_the_next_node_when_the_first_one_dies(where):
+    canary = f"c{secrets.token_hex(8)}"
+    async with gateway(where) as node:
+        session = await node.session()
+        async with node.viewer(session, "moderator:mio") as mio:
+            await mio.do(Post(text=canary))
+            message = (await mio.holds(lambda room: list(room.messages.values())))[0]
+            await mio.do(DeleteMessage(id=message.id))
+    store = await open_store(where)
+    rows = await store.read(session, 0, 99)
+    if any(canary.encode() in row.body for row in rows):  # else it was quicker than its end
+        async with Gateway(store) as node:
+            await node.hub.room(session)
+
+            async def gone():
+                return not any(canary.encode() in row.body for row in await store.read(session, 0, 99))
+
+            await until(gone)
+    await store.close()
+
+
+async def test_who_was_away_for_long_is_paged_in_and_for_longer_gets_a_snapshot(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio:
+        saki = await node.viewer(session, "attendee:saki").connect()
+        await saki.drop()
+        rules = [SetChatRules(slow=n % 600 + 1) for n in range(2100)]
+        await asyncio.gather(*(node.hub.ask(session, SERVER, rule) for rule in rules))
+        await mio.reached(2102)
+        await saki.connect()
+        await saki.reached(2102)
+        assert (saki.snapshots, saki.resumes) == (1, 1)
+        frames = [frame for frame in saki.frames if frame.startswith('{"t":"events"')]
+        assert len(frames) >= 1076 // 256
+        assert saki.mirror.settled().one["chat"] == mio.mirror.settled().one["chat"]
+        await saki.drop()
+        saki.seq = 100
+        await node.hub._store.trim(session, 500)
+        assert (await node.hub._store.read(session, 0, 1))[0].seq == 501
+        await saki.connect()
+        assert saki.snapshots == 2
+        saki.mirror.settled()
+        await saki.drop()
+
+
+async def test_a_storm_of_deep_resumes_is_paged_a_few_at_a_time(node, monkeypatch):
+    monkeypatch.setattr("live.gateway.hub.PAGING", 2)
+    await node.hub.close()
+    node.hub = node._socket._hub = Hub(node.hub._store)
+    await node.hub.start()
+    session = await node.session()
+    crowd = [await node.viewer(session, f"attendee:p{n}").connect() for n in range(8)]
+    for viewer in crowd:
+        await viewer.drop()
+    await asyncio.gather(
+        *(node.hub.ask(session, SERVER, SetChatRules(slow=n % 600 + 1)) for n in range(1500))
+    )
+    tail = (await node.hub.room(session)).seq
+    await asyncio.gather(*(viewer.connect() for viewer in crowd))
+    await asyncio.gather(*(viewer.reached(tail) for viewer in crowd))
+    assert all((viewer.snapshots, viewer.resumes) == (1, 1) for viewer in crowd)
+    for viewer in crowd:
+        await viewer.drop()
+
+
+async def test_a_person_who_is_forgotten_leaves_no_word_and_no_name(node):
+    session, store, canary = await node.session(), node.hub._store, f"c{secrets.token_hex(8)}"
+    async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:saki") as saki:
+        await saki.do(Post(text=canary))
+        asked = await saki.do(Ask(text=f"question {canary}"))
+        await mio.reached(asked.seq)
+        await node.hub.forget(session, Caller("saki", Role.ATTENDEE))
+        assert await saki.gone() == Close.REMOVED
+        await mio.holds(lambda room: [message.deleted for message in room.messages.values()] == ["author"])
+        assert [question.state for question in mio.mirror.board.values()] == ["withdrawn"]
+        assert await store.card(session, "saki") is None
+
+        async def gone():
+            return not any(canary.encode() in row.body for row in await store.read(session, 0, 99))
+
+        await until(gone)
+
+
+async def test_the_newer_of_two_seats_holds_whatever_the_nodes_clocks_say(where):
+    store, other = await open_store(where), await open_store(where)
+    async with Gateway(store) as ahead, Gateway(other) as behind:
+        ahead.now += 3_600_000
+        session = await ahead.session()
+        async with (
+            ahead.viewer(session, "moderator:saki") as first,
+            behind.viewer(session, "moderator:saki") as second,
+        ):
+            assert await first.gone() == Close.TAKEN_OVER
+            assert isinstance(await second.do(Post(text="here")), Done)
+            assert second.closed is None
+    await store.close()
+    await other.close()
+
+
+async def test_a_failover_that_lost_a_part_is_told_to_who_had_it(own_redis):
+    async with gateway(own_redis.url) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:saki") as saki:
+            await saki.do(Post(text="kept"))
+            here = (await node.hub.room(session)).seq
+            lost = await saki.do(Post(text="lost"))
+            await saki.reached(lost.seq)
+            # As a copy that never had the last entry: another server, an older tail.
+            own_redis.ask("XDEL", f"log:{{{session}}}", f"{lost.seq}-0")
+            own_redis.ask("XSETID", f"log:{{{session}}}", f"{here}-0")
+            own_redis.ask("HSET", f"meta:{{{session}}}", "seq", here, "run", "another")
+            await until(lambda: saki.welcome.lost == 1)
+            assert saki.texts == ["kept"]
+            assert (await saki.do(Post(text="after"))).seq == here + 1
 
 
 async def test_a_nonce_is_answered_once_even_by_another_server_process(where):

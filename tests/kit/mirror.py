@@ -60,6 +60,10 @@ class Mirror:
                 self.one["muted"] = event.on
             case door.DoorSpoken() | door.DoorHeard():
                 self.talk[event.line.id] = event.line
+            case door.DoorTalkErased():
+                self.talk = {id_: line for id_, line in self.talk.items() if line.visitor != event.visitor}
+            case door.YourDoorTalkErased():
+                self.talk = {id_: line for id_, line in self.talk.items() if line.visitor != event.to}
             case stage.Seated():
                 self.seats.add(event.person)
             case stage.Unseated():

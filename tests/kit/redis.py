@@ -1,9 +1,12 @@
-"""A real redis-server for tests: own port, own folder, every write on disk before its answer."""
+"""Real Redis for tests: a server, a master with replicas and sentinels, a cluster. Own ports, own folders."""
 
+import contextlib
 import socket
 import subprocess
 import time
 from pathlib import Path
+
+import redis
 
 
 def free_port() -> int:
@@ -12,41 +15,157 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def waited(condition, within=20.0):
+    """Wait, in a thread or before a loop runs, until `condition()` is true; errors of Redis mean not yet."""
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(redis.RedisError, OSError):
+            if answer := condition():
+                return answer
+        assert time.monotonic() < deadline, "Redis did not get there"
+        time.sleep(0.02)
+
+
 class RedisServer:
     """Started with `start`, ended by its own process id; may be killed and started again on the same data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "RedisServer":
         options = f"--port {self.port} --bind 127.0.0.1 --dir {self.folder} --logfile redis.log"
         options += " --appendonly yes --appendfsync always --maxmemory-policy noeviction"
-        self._process = subprocess.Popen(["redis-server", *options.split(), "--save", ""])
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            assert time.monotonic() < deadline, "redis-server did not start"
-            assert self._process.poll() is None, (self.folder / "redis.log").read_text()
+        options += " --repl-diskless-sync-delay 0 --shutdown-timeout 0"
+        self._process = subprocess.Popen(["redis-server", *options.split(), "--save", "", *self.options])
+        waited(self._answers)
         return self
 
     def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 0.2) as probe:
-                probe.sendall(b"PING\r\n")
-                return probe.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "redis.log").read_text()
+        with socket.create_connection(("127.0.0.1", self.port), 0.2) as probe:
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith(b"+PONG")
+
+    def ask(self, *command):
+        """One command, from outside of any loop's clients."""
+        with redis.Redis(port=self.port, socket_timeout=5) as client:
+            return client.execute_command(*command)
+
+    def info(self, section: str) -> dict:
+        with redis.Redis(port=self.port, socket_timeout=5) as client:
+            return client.info(section)
 
     def kill(self) -> None:
         """As a power cut would: SIGKILL."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def stop(self) -> None:
         """End it, if it runs."""
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+
+class Replicated:
+    """A master, one replica, and a sentinel that makes the replica master when the master is gone."""
+
+    SERVICE = "madoi"
+
+    def __init__(self, folder: Path) -> None:
+        self.master = RedisServer(folder / "a")
+        self.replica = RedisServer(folder / "b", "--replicaof", "127.0.0.1", str(self.master.port))
+        self._folder = folder
+        self._port = free_port()
+        self._sentinel: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self._port}/{self.SERVICE}"
+
+    def start(self) -> "Replicated":
+        self.master.start()
+        self.replica.start()
+        waited(self.linked)
+        conf = self._folder / "sentinel.conf"
+        conf.write_text(
+            f"port {self._port}\nbind 127.0.0.1\ndir {self._folder}\nlogfile sentinel.log\n"
+            f"sentinel monitor {self.SERVICE} 127.0.0.1 {self.master.port} 1\n"
+            f"sentinel down-after-milliseconds {self.SERVICE} 500\n"
+            f"sentinel failover-timeout {self.SERVICE} 3000\n"
+        )
+        self._sentinel = subprocess.Popen(["redis-server", conf, "--sentinel"])
+        waited(lambda: self._ask_sentinel("SENTINEL", "REPLICAS", self.SERVICE))
+        return self
+
+    def linked(self) -> bool:
+        """Whether the replica has everything so far and is fed."""
+        return self.replica.info("replication").get("master_link_status") == "up"
+
+    def failed_over(self) -> bool:
+        """Whether the replica is master now, and the sentinel says so."""
+        _, port = self._ask_sentinel("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.SERVICE)
+        return int(port) == self.replica.port and self.replica.info("replication")["role"] == "master"
+
+    def _ask_sentinel(self, *command):
+        with redis.Redis(port=self._port, socket_timeout=5) as client:
+            return client.execute_command(*command)
+
+    def stop(self) -> None:
+        if self._sentinel is not None:
+            self._sentinel.kill()
+            self._sentinel.wait()
+        self.replica.kill()
+        self.master.kill()
+
+
+class RedisCluster:
+    """Three masters that share the slots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+        self.nodes = [RedisServer(folder / str(n), *options, port=_port_with_bus()) for n in range(3)]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
+
+    def start(self) -> "RedisCluster":
+        for node in self.nodes:
+            node.start()
+        for n, node in enumerate(self.nodes):
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
+            node.ask("CLUSTER", "ADDSLOTS", *range(n * 16384 // 3, (n + 1) * 16384 // 3))
+            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        waited(lambda: all(self._ready(node) for node in self.nodes))
+        return self
+
+    @staticmethod
+    def _ready(node: RedisServer) -> bool:
+        answer = node.ask("CLUSTER", "INFO")
+        said = (
+            answer
+            if isinstance(answer, dict)
+            else dict(line.split(":") for line in answer.decode().split() if ":" in line)
+        )
+        return said["cluster_state"] == "ok" and int(said["cluster_known_nodes"]) == 3
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+
+def _port_with_bus() -> int:
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + 10_000))
+            return port

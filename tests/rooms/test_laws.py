@@ -12,11 +12,13 @@ from rooms import (
     EVENTS,
     SUBJECT,
     Arrive,
+    ForgetMe,
     Level,
     QuestionPolicy,
     Refused,
     Role,
     Room,
+    SetState,
     Settings,
     State,
     decide,
@@ -26,8 +28,11 @@ from rooms import (
     visible,
 )
 from rooms import Open as OpenSession
+from rooms.chat import DeleteMessage, EditMessage, Pin, Post, ReviewHeld, SetChatRules
+from rooms.door import Admit, SayAtDoor
 from rooms.hands import ExpireHands
 from rooms.polling import PollForm
+from rooms.queue import Approve, Ask, Withdraw
 from tests.kit.mirror import Mirror
 from tests.kit.personas import ROLES, Table, blinded
 
@@ -84,7 +89,7 @@ def strategy(table: Table, command: type) -> st.SearchStrategy:
     return made
 
 
-ASKABLE = [*COMMANDS, Arrive, ExpireHands]
+ASKABLE = [*COMMANDS, Arrive, ForgetMe, ExpireHands]
 ORDINARY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -124,6 +129,58 @@ def test_folding_from_the_start_or_from_any_snapshot_gives_the_same_room(data):
         again.fold(entry)
     assert again == table.room
     assert list(again.facts()) == list(table.room.facts())
+
+
+@ORDINARY
+@given(st.data())
+def test_taking_words_out_of_the_log_leads_to_the_same_room(data):
+    table = play(data, length=40)
+    erasing = [(entry.seq, gone) for entry in table.log if (gone := entry.erases())]
+    again = Room()
+    for entry in table.log:
+        bare = entry
+        for seq, gone in erasing:
+            if entry.seq <= seq:
+                bare = bare.without(gone)
+                assert bare.without(gone) is bare
+        again.fold(bare)
+    assert again == table.room
+
+
+@pytest.mark.parametrize("fate", ["deleted", "dropped", "withdrawn", "forgotten"])
+def test_no_entry_holds_the_words_of_what_was_taken_back(fate):
+    table, canary = Table(), "わたしのことば"
+    table.ask("olga", OpenSession(session="s", settings=Settings(title="会", door="knock")))
+    table.ask("ben", Arrive(registered=False))
+    table.ask("ben", SayAtDoor(text=f"扉で{canary}"))
+    table.ask("olga", SetState(state=State.LIVE))
+    table.ask("olga", Admit(person="ben"))
+    table.ask("mika", Arrive(registered=True))
+    if fate == "dropped":
+        table.ask("mika", SetChatRules(hold=True))
+    message = table.ask("ben", Post(text=canary))[0].message
+    if fate in {"deleted", "forgotten"}:
+        table.ask("ben", EditMessage(id=message.id, text=f"もう一度{canary}"))
+        table.ask("mika", Pin(id=message.id))
+    question = table.ask("ben", Ask(text=f"質問{canary}"))[0].question
+    table.ask("mika", Approve(id=question.id, version=1, text=f"直した{canary}"))
+    {
+        "deleted": lambda: table.ask("mika", DeleteMessage(id=message.id)),
+        "dropped": lambda: table.ask("mika", ReviewHeld(id=message.id, post=False)),
+        "withdrawn": lambda: table.ask("ben", Withdraw(id=question.id)),
+        "forgotten": lambda: table.ask("ben", ForgetMe()),
+    }[fate]()
+    gone = table.log[-1].erases()
+    raw = b"".join(msgspec.json.encode(entry.without(gone)) for entry in table.log).decode()
+    left = {
+        "deleted": ["扉で", "質問", "直した"],
+        "dropped": ["扉で", "質問", "直した"],
+        "withdrawn": ["扉で"],
+    }
+    for before in ("扉で", "もう一度", "質問", "直した"):
+        kept = before in left.get(fate, [])
+        assert (f"{before}{canary}" in raw) == kept, before
+    assert (f'"{canary}"' in raw) == (fate == "withdrawn")
 
 
 @ORDINARY

@@ -98,29 +98,96 @@ async def test_a_follower_gets_everything_once_and_in_order(store, where, room):
 
 
 async def test_the_newest_snapshot_is_kept(store, room):
-    await store.save_snapshot(room, 5, b"five")
-    await store.save_snapshot(room, 3, b"three")
+    await store.append(room, START, [b"entry"] * 5)
+    await store.save_snapshot(room, Position(1, 5), b"five")
+    await store.save_snapshot(room, Position(1, 3), b"three")
     assert await store.snapshot(room) == Saved(5, b"five")
 
 
-async def test_redaction_leaves_no_byte_and_changes_the_epoch(store, where, room, request):
+async def test_a_snapshot_of_another_edition_or_of_what_is_not_there_is_not_kept(store, room):
+    await store.append(room, START, [b"entry"] * 5)
+    await store.save_snapshot(room, Position(1, 6), b"from the future")
+    await store.save_snapshot(room, Position(2, 5), b"from another epoch")
+    assert await store.snapshot(room) is None
+    await store.redact(room, Position(1, 5), {}, Saved(4, b"clean"))
+    await store.save_snapshot(room, Position(1, 5), b"words that were taken out")
+    assert await store.snapshot(room) == Saved(4, b"clean")
+
+
+async def test_trimming_stops_at_the_snapshot(store, room):
+    await store.append(room, START, [b"%d" % n for n in range(1, 11)])
+    await store.trim(room, 8)
+    assert len(await store.read(room, 0, 99)) == 10, "without a snapshot nothing goes"
+    await store.save_snapshot(room, Position(1, 6), b"six")
+    await store.trim(room, 4)
+    assert (await store.read(room, 0, 1))[0] == Row(5, b"5")
+    await store.trim(room, 99)
+    assert await store.read(room, 0, 99) == [Row(n, b"%d" % n) for n in range(7, 11)]
+    await store.save_snapshot(room, Position(1, 10), b"ten")
+    await store.trim(room, 10)
+    assert await store.read(room, 0, 99) == []
+    assert await store.position(room) == (1, 10)
+    await store.append(room, Position(1, 10), [b"11"])
+    assert await store.read(room, 10, 99) == [Row(11, b"11")]
+
+
+async def test_a_follower_that_was_overtaken_by_trimming_is_told(store, room):
+    await store.append(room, START, [b"entry"] * 9)
+    await store.save_snapshot(room, Position(1, 9), b"nine")
+    await store.trim(room, 5)
+    async with contextlib.aclosing(store.follow(room, Position(1, 2))) as news:
+        assert await anext(news) == Batch(1, ())
+
+
+async def test_redaction_leaves_no_byte_and_changes_the_epoch(store, room, folder):
     canary = secrets.token_hex(16).encode()
     await store.append(room, START, [b"one", b"<" + canary + b">", b"three"])
-    await store.save_snapshot(room, 2, canary)
+    await store.save_snapshot(room, Position(1, 2), canary)
     async with contextlib.aclosing(store.follow(room, Position(1, 3))) as news:
         told = asyncio.ensure_future(anext(news))
         await asyncio.sleep(0)
-        assert await store.redact(room, {2: b"gone"}) == (2, 3)
+        moved = await store.redact(room, Position(1, 1), {2: b"gone", 7: b"never"}, Saved(3, b"clean"))
+        assert moved == (2, 3)
+        assert moved.history == START.history
         assert await asyncio.wait_for(told, 5) == Batch(2, ())
     assert [row.body for row in await store.read(room, 0, 9)] == [b"one", b"gone", b"three"]
-    assert await store.snapshot(room) is None
+    assert await store.snapshot(room) == Saved(3, b"clean")
     with pytest.raises(Taken):
         await store.append(room, Position(1, 3), [b"four"])
     await store.append(room, Position(2, 3), [b"four"])
-    await _absent(canary, where, request)
+    await _absent(canary, folder)
+    for seen, saved in ((Position(1, 4), 4), (Position(2, 4), 5)):
+        with pytest.raises(Taken) as taken:
+            await store.redact(room, seen, {1: b"x"}, Saved(saved, b"x"))
+        assert taken.value.tail == (2, 4)
+    assert (
+        await store.redact(room, Position(2, 4), {}, Saved(4, b""), anew=True)
+    ).history == START.history + 1
 
 
-async def test_erasing_and_forgetting_leave_no_byte(store, where, room, request):
+async def test_a_log_is_restored_as_it_was_in_another_history(store, room):
+    rows = [Row(n, b"%d" % n) for n in range(4, 7)]
+    await store.put_card(room, "p", b"card")
+    assert room in await store.rooms()
+    await store.restore(room, Position(3, 6), rows, Saved(3, b"three"))
+    tail = await store.position(room)
+    assert (tail.seq, tail.history) == (6, START.history + 1)
+    assert await store.read(room, 3, 9) == rows
+    assert await store.snapshot(room) == Saved(3, b"three")
+    await store.append(room, tail, [b"7"])
+    await store.restore(room, Position(1, 0), [], None)
+    assert (await store.snapshot(room), await store.read(room, 0, 9)) == (None, [])
+
+
+async def test_stamps_rise_whoever_asks(store, where, room):
+    other = store if not isinstance(where, str) else await open_store(where)
+    stamps = [await one.stamp(room) for one in (store, other) * 5]
+    assert stamps == sorted(set(stamps))
+    if other is not store:
+        await other.close()
+
+
+async def test_erasing_and_forgetting_leave_no_byte(store, room, folder):
     canary, name = (secrets.token_hex(16).encode() for _ in range(2))
     await store.append(room, START, [canary])
     await store.put_session(room, canary)
@@ -128,17 +195,15 @@ async def test_erasing_and_forgetting_leave_no_byte(store, where, room, request)
     await store.put_card(room, "p2", b"two")
     await store.forget(room, "p1")
     assert await store.cards(room) == {"p2": b"two"}
-    await _absent(name, where, request)
+    await _absent(name, folder)
     await store.erase(room)
     assert await store.position(room) == START
     assert await store.cards(room) == {}
     assert room not in await store.sessions()
-    await _absent(canary, where, request)
+    await _absent(canary, folder)
 
 
-async def _absent(canary, where, request):
-    folder = where if not isinstance(where, str) else request.getfixturevalue("redis_server").folder
-
+async def _absent(canary, folder):
     async def absent():
         try:
             return not any(canary in path.read_bytes() for path in _files(folder))

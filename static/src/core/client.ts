@@ -34,6 +34,8 @@ export interface View {
   skew: number;
   /** Rises with each fresh snapshot after the first; media starts over when the level changed. */
   welcomes: number;
+  /** Rises when the server says that its store has lost what it had acknowledged. */
+  losses: number;
 }
 
 /** Commands whose words stay on the page when refused. */
@@ -83,6 +85,7 @@ export class Client {
       tallies: {},
       skew: 0,
       welcomes: 0,
+      losses: 0,
     };
     this.outbox = new Outbox<AnyCommand>({
       store: ports.store,
@@ -235,6 +238,7 @@ export class Client {
       skew: frame.now - this.#ports.now(),
       ready: this.#view.ready,
       welcomes: this.#view.welcomes + 1,
+      losses: this.#view.losses + (frame.lost ? 1 : 0),
     });
   }
 

@@ -175,6 +175,8 @@ const folds: Folds = {
     ...room,
     door: { ...room.door, [line.visitor]: upsert(room.door[line.visitor] ?? [], line) },
   }),
+  door_talk_erased: (room, { visitor }) => ({ ...room, door: without(room.door, visitor) }),
+  your_door_talk_erased: (room) => ({ ...room, mine: { ...room.mine, door: [] } }),
   door_heard: (room, { line }) => ({ ...room, mine: { ...room.mine, door: upsert(room.mine.door, line) } }),
   seated: (room, { person }) =>
     room.stage.seats.includes(person)

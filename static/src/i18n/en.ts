@@ -144,7 +144,7 @@ export const en = {
     retention: {
       A: "Nothing remains: everything is erased ten minutes after the end. Only counts are kept.",
       B: "Participants can read chat and questions for seven days; then they are erased.",
-      C: "Chat, questions and attendance stay as the organiser's record, until the organiser erases them.",
+      C: "Seven days after the end, the chat and the names of those who asked are erased. The questions' words and the attendance stay as the organiser's record, until the organiser erases everything.",
       D: "Chat and questions are archived for the public.",
     },
     anonymity: {
@@ -231,6 +231,7 @@ export const en = {
     connecting: "Connecting…",
     connected: "Connected",
     reconnecting: (s: number) => (s > 0 ? `Reconnecting (${s} s)` : "Reconnecting…"),
+    lost: "The server had a failure: what was said or done last may be missing. Please look at the page, and send again what you miss.",
     reconnected: (n: number) => (n > 0 ? `Reconnected, ${n} unread` : "Reconnected"),
     gone: "Not connected",
     now: "Now",
@@ -440,6 +441,7 @@ export const en = {
     vote: "I want to know this too",
     voted: "Voted",
     votes: (n: string) => `${n} votes`,
+    wordless: "(Withdrawn. Its words have not been kept.)",
     states: {
       pending: "Waiting for a moderator",
       returned: "Returned to you",

@@ -199,7 +199,7 @@ function BoardCard({ question, single, chosen, line, onChoose, onSheet }: CardPr
           <Badge tone={question.state === "answered" ? "good" : "plain"}>{t.qa.states[question.state]}</Badge>
         )}
       </div>
-      <p class="prewrap board-text">{question.text}</p>
+      <p class="prewrap board-text">{question.text || t.qa.wordless}</p>
       <p class="small soft clip">
         {question.author ? visit.card(question.author).name : t.board.unknownAsker}
         {question.author && !question.shown ? `（${t.common.anonymous}）` : ""}

@@ -57,6 +57,8 @@ export function LineBar() {
   }, [line?.kind]);
   const seconds =
     line?.kind === "reconnecting" ? Math.max(0, Math.ceil((line.retryAt - tick.value) / 1000)) : 0;
+  const losses = visit.view.value?.losses ?? 0;
+  const [lost, setLost] = useState(0);
   return (
     <aside class="linebar" aria-label={t.label}>
       <span class="sr" role="status" aria-live="assertive" data-testid="announce-line">
@@ -69,6 +71,14 @@ export function LineBar() {
           <span class="grow small">{t.kept}</span>
           <Button size="small" onClick={() => visit.wake()}>
             {t.now}
+          </Button>
+        </div>
+      )}
+      {losses > lost && (
+        <div class="linebar-words" role="alert" data-testid="lost">
+          <span class="grow">{t.lost}</span>
+          <Button size="small" onClick={() => setLost(losses)}>
+            {text().common.close}
           </Button>
         </div>
       )}

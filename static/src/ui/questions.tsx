@@ -210,7 +210,7 @@ function QuestionCard({ question }: { question: PublicQuestion }) {
           {question.author ? visit.card(question.author).name : t.common.anonymous}
         </span>
       </div>
-      <p class="prewrap">{question.text}</p>
+      <p class="prewrap">{question.text || t.qa.wordless}</p>
       {question.answer && (
         <p class="answer prewrap">
           <span class="small strong">{t.qa.answer}</span> {question.answer}
@@ -262,7 +262,7 @@ export function OwnCard({ question }: { question: OwnQuestion }) {
         <StateOf state={question.state} />
         {into && <span class="small">{t.mergedInto(String(into.number))}</span>}
       </div>
-      <p class="prewrap">{question.text}</p>
+      <p class="prewrap">{question.text || t.wordless}</p>
       {question.reason && (
         <p class="small soft">
           {t.reasons[question.reason]}

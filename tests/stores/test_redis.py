@@ -1,0 +1,174 @@
+"""Redis with replicas, Sentinel and a cluster: real servers, killed for real."""
+
+import asyncio
+
+import pytest
+
+from live.stores import EDITIONS, Position, StoreAway, Taken, open_store
+from live.stores.redis import RedisStore
+from live.stores.routes import BadUrl, read_url
+from tests.kit.polling import until
+from tests.kit.redis import waited
+
+START = Position(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "hosts", "service", "replicas"),
+    [
+        ("redis://h:1/0?replicas=2", "one", (), "", 2),
+        ("redis+sentinel://u:p%40@a,b:2/room/3", "sentinel", (("a", 26379), ("b", 2)), "room", 0),
+        ("rediss+cluster://[::1]:7,c?replicas=1", "cluster", (("::1", 7), ("c", 6379)), "", 1),
+    ],
+)
+def test_urls_say_where_redis_is(url, kind, hosts, service, replicas):
+    address = read_url(url)
+    assert (address.kind, address.hosts, address.service, address.replicas) == (
+        kind,
+        hosts,
+        service,
+        replicas,
+    )
+    if service:
+        assert address.options == {"db": 3, "username": "u", "password": "p@", "tls": False}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://a:1",
+        "redis+cluster://",
+        "redis+cluster://a:x",
+        "redis://h?replicas=many",
+        "redis+cluster://a?b=c",
+    ],
+)
+async def test_a_url_that_says_nothing_is_refused(url):
+    with pytest.raises(BadUrl):
+        read_url(url)
+    with pytest.raises(StoreAway):
+        await open_store(url)
+
+
+async def test_an_append_counts_only_when_a_replica_has_it(replicated):
+    store = await open_store(f"{replicated.url}?replicas=1")
+    await store.append("room", START, [b"1"])
+    replicated.replica.kill()
+    with pytest.raises(StoreAway, match="0 of 1 replicas"):
+        await store.append("room", Position(1, 1), [b"2"])
+    assert await store.position("room") == (1, 2), "it is written, and nobody may say so"
+    with pytest.raises(StoreAway):
+        await store.position("room", kept=True)
+    await asyncio.to_thread(replicated.replica.start)
+
+    async def kept():
+        try:
+            return await store.position("room", kept=True)
+        except StoreAway:
+            return None
+
+    assert await until(kept, 20) == (1, 2)
+    await store.append("room", Position(1, 2), [b"3"])
+    await store.close()
+
+
+async def test_a_failover_loses_nothing_that_a_replica_has_confirmed(replicated):
+    store = await open_store(f"{replicated.url}?replicas=1")
+    for seq in range(20):
+        await store.append("room", Position(1, seq), [b"%d" % seq])
+    replicated.master.kill()
+    with pytest.raises(StoreAway):
+        await store.append("room", Position(1, 20), [b"20"])
+    await asyncio.to_thread(waited, replicated.failed_over)
+
+    async def told():
+        try:
+            return await store.position("room")
+        except StoreAway:
+            return None
+
+    tail = await until(told, 20)
+    assert tail == (EDITIONS, 20), "another server, another history"
+    assert [row.body for row in await store.read("room", 0, 99)] == [b"%d" % seq for seq in range(20)]
+    await store.close()
+    alone = await open_store(replicated.url)
+    await alone.append("room", tail, [b"without waiting for anybody"])
+    await alone.close()
+
+
+async def test_a_failover_that_lost_a_part_is_seen_by_the_tail(replicated):
+    store = await open_store(replicated.url)
+    await store.append("room", START, [b"1", b"2"])
+    await asyncio.to_thread(waited, lambda: replicated.replica.ask("HGET", "meta:{room}", "seq") == b"2")
+    replicated.replica.ask("REPLICAOF", "NO", "ONE")  # cut off; what follows will be lost
+    await store.append("room", Position(1, 2), [b"3"])
+    replicated.master.kill()
+    other = await open_store(replicated.replica.url)
+    with pytest.raises(Taken) as taken:
+        await other.append("room", Position(1, 3), [b"4"])
+    assert taken.value.tail == (EDITIONS, 2)
+    await store.close()
+    await other.close()
+
+
+async def test_rooms_lie_on_every_node_of_a_cluster_and_each_in_one_slot(cluster):
+    store = await open_store(cluster.url)
+    for n in range(12):
+        await store.append(f"room{n}", START, [b"x"])
+        await store.put_card(f"room{n}", "p", b"card")
+        await store.lease(f"room{n}", ["p"], 30)
+        await store.save_snapshot(f"room{n}", Position(1, 1), b"s")
+    assert {f"room{n}" for n in range(12)} <= await store.rooms()
+    held = [{key.decode().split("{")[-1] for key in node.ask("KEYS", "*{room*")} for node in cluster.nodes]
+    assert all(held)
+    assert sum(len(rooms) for rooms in held) == len(set().union(*held))
+    for n in range(12):
+        await store.erase(f"room{n}")
+    assert not any(node.ask("KEYS", "*{room*") for node in cluster.nodes)
+    await store.close()
+
+
+async def test_a_slot_that_moves_is_followed(cluster):
+    store = await open_store(cluster.url)
+    await store.append("wanderer", START, [b"1"])
+    slot = cluster.nodes[0].ask("CLUSTER", "KEYSLOT", "log:{wanderer}")
+    ids = [node.ask("CLUSTER", "MYID").decode() for node in cluster.nodes]
+    here = next(n for n, node in enumerate(cluster.nodes) if node.ask("CLUSTER", "COUNTKEYSINSLOT", slot))
+    there = (here + 1) % 3
+    keys = cluster.nodes[here].ask("CLUSTER", "GETKEYSINSLOT", slot, 9)
+    cluster.nodes[there].ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[here])
+    cluster.nodes[here].ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[there])
+    cluster.nodes[here].ask("MIGRATE", "127.0.0.1", cluster.nodes[there].port, "", 0, 5000, "KEYS", *keys)
+    for node in (cluster.nodes[there], cluster.nodes[here]):
+        node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[there])
+    with pytest.raises(Taken) as taken:
+        await store.append("wanderer", Position(1, 1), [b"2"])
+    assert taken.value.tail == (EDITIONS, 1), "the new node is another server"
+    await store.append("wanderer", taken.value.tail, [b"2"])
+    assert [row.body for row in await store.read("wanderer", 0, 9)] == [b"1", b"2"]
+    await store.erase("wanderer")
+    await store.close()
+
+
+async def test_erased_bytes_leave_a_file_whose_rewriting_was_under_way(own_redis):
+    """Redis refuses a second rewrite meanwhile, and the first one keeps what was there when it began."""
+    store: RedisStore = await open_store(own_redis.url)
+    own_redis.ask("CONFIG", "SET", "rdb-key-save-delay", "20000")  # 20 ms per key: a slow child
+    await asyncio.gather(*(store.put_card("crowd", str(n), b"x") for n in range(3)))
+    for n in range(40):
+        await store.append(f"r{n}", START, [b"x"])
+    await store.append("room", START, [b"canary-in-the-base"])
+    own_redis.ask("BGREWRITEAOF")
+    assert own_redis.info("persistence")["aof_rewrite_in_progress"]
+    await store.erase("room")
+    own_redis.ask("CONFIG", "SET", "rdb-key-save-delay", "0")
+
+    def absent():
+        files = [path for path in own_redis.folder.rglob("*") if path.is_file() and "temp-" not in path.name]
+        try:
+            return not any(b"canary-in-the-base" in path.read_bytes() for path in files)
+        except FileNotFoundError:
+            return False
+
+    await until(absent, 30)
+    await store.close()
