@@ -23,6 +23,7 @@ from live.gateway.serving import UVICORN, DrainingServer, listen
 from live.neighbours import HubRooms, LinkMedia, socket_route
 from live.settings import Settings
 from live.stores import open_store
+from live.stores.serving import keep_serving
 from live.telemetry import Numbers, log
 from live.tickets import Tickets, media_secret
 from live.web.desk import Desk
@@ -76,6 +77,7 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
         stack.push_async_callback(store.close)
         secret = await store.secret()
         media = await stack.enter_async_context(LinkMedia.running(settings, media_secret(secret)))
+        stack.push_async_callback(_stop, asyncio.create_task(keep_serving(store), name="serving"))
         hub = Hub(store)
         await hub.start()
         stack.push_async_callback(hub.close)

@@ -15,6 +15,7 @@ import msgspec
 from live.app import SERVER_FILE, TOKEN_FILE, Running, bind, serve
 from live.doctor import examine
 from live.media import MediaRefused
+from live.moving import Moved, MoveRefused, back_up, copy, opened, restore
 from live.settings import BadSettings, Settings, load, values, variable
 from live.stores import StoreAway
 from live.telemetry import configure
@@ -235,6 +236,72 @@ def ticket_command(
     """Make a personal ticket and print it with its link."""
     body = {"role": role, "name": name, "profession": profession}
     _print(_ask(_place(path, url, data), "POST", f"/api/sessions/{session_id}/tickets", body))
+
+
+@main.group()
+def store() -> None:
+    """Move the store, back it up, restore it."""
+
+
+def _moving(work: Any, says: str) -> None:  # noqa: ANN401 - a coroutine
+    try:
+        moved = asyncio.run(work)
+    except MoveRefused as error:
+        raise click.ClickException(str(error)) from error
+    except StoreAway as error:
+        raise click.ClickException(f"the store is not available: {error}") from error
+    click.echo(f"{says}: {moved.rooms} sessions, {moved.entries} entries, {moved.cards} cards")
+
+
+def _where(settings: Settings, text: str | None = None) -> str:
+    """Where a store is: `embedded` means the data folder; anything else is a URL or a folder."""
+    text = text or settings.store
+    return settings.data if text == "embedded" else text
+
+
+@store.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--overwrite", is_flag=True, help="erase what TO holds")
+@click.option("--data", help="the folder that `embedded` means")
+@click.pass_context
+def store_copy(context: click.Context, source: str, target: str, overwrite: bool, data: str | None) -> None:
+    """Copy all sessions FROM one store TO another: `embedded`, a folder, or a Redis URL.
+
+    Every room is read back and compared. Stop the servers of both first.
+    """
+    settings = _settings(context.find_root().obj, data=data)
+    ends = _where(settings, source), _where(settings, target)
+    if ends[0] == ends[1]:
+        raise click.ClickException("FROM and TO are the same store")
+
+    async def work() -> Moved:
+        async with opened(ends[0], to_read=True) as old, opened(ends[1], to_read=False) as new:
+            return await copy(old, new, overwrite=overwrite)
+
+    _moving(work(), "copied and compared")
+
+
+@store.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--data", help="folder of the embedded store")
+@click.option("--store", "url", help="embedded, or redis://…")
+@click.pass_context
+def store_backup(context: click.Context, file: Path, data: str | None, url: str | None) -> None:
+    """Write the store to FILE, also while it is being served. Guard FILE: it can make tickets."""
+    settings = _settings(context.find_root().obj, data=data, store=url)
+    _moving(back_up(_where(settings), file), f"written to {file}")
+
+
+@store.command("restore")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--data", help="folder of the embedded store")
+@click.option("--store", "url", help="embedded, or redis://…")
+@click.pass_context
+def store_restore(context: click.Context, file: Path, data: str | None, url: str | None) -> None:
+    """Write a backup into a store that holds nothing."""
+    settings = _settings(context.find_root().obj, data=data, store=url)
+    _moving(restore(file, _where(settings)), "restored and compared")
 
 
 @main.command("config")

@@ -48,6 +48,14 @@ class HubRooms:
         """Let the room decide and the store keep."""
         await self._hub.ask(session, Caller(person, role, ""), command)
 
+    async def forget(self, session: str, person: str, role: Role) -> None:
+        """Erase what a person has said, and the person's card."""
+        await self._hub.forget(session, Caller(person, role, ""))
+
+    async def reduce(self, session: str) -> None:
+        """Leave only the organiser's record of a session."""
+        await self._hub.reduce(session)
+
     async def erase(self, session: str) -> None:
         """Close a room for everybody and remove everything about it from the store."""
         await self._hub.erase(session)

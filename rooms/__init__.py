@@ -16,6 +16,7 @@ from rooms.core import (
 )
 from rooms.door import Arrive, Leave
 from rooms.forgetting import ForgetMe
+from rooms.keeping import record_of, reduced_at
 from rooms.room import Entry, Room, Snapshot, decide, due, next_due
 from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State, erased_at, retention_for
 from rooms.signals import KINDS, SignalKind, Waves
@@ -57,6 +58,8 @@ __all__ = [
     "due",
     "erased_at",
     "next_due",
+    "record_of",
+    "reduced_at",
     "retention_for",
     "sees",
     "stage_truth",

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rooms.acts import Act, ActRecorded, Acts
+from rooms.attendance import Attendance, Stay
 from rooms.chat import RECENT, Channel, Chat
 from rooms.core import (
     NOTHING,
@@ -23,7 +24,7 @@ from rooms.core import (
     Role,
     visible,
 )
-from rooms.door import Door, Standing
+from rooms.door import Door, Entered, Left, Standing
 from rooms.hands import ExpireHands, Hands
 from rooms.polls import Polls
 from rooms.questions import Questions
@@ -61,11 +62,12 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A compacted log: events that rebuild the room as it was after `seq`, and the answers given so far."""
+    """A compacted log: events that rebuild the room as it was after `seq`, answers given, and stays."""
 
     seq: int
     events: Sequence[AnyEvent]
     answers: dict[str, int]
+    stays: list[Stay] = []
 
 
 @dataclass
@@ -81,6 +83,7 @@ class Room:
     questions: Questions = field(default_factory=Questions)
     polls: Polls = field(default_factory=Polls)
     acts: Acts = field(default_factory=Acts)
+    attendance: Attendance = field(default_factory=Attendance)
     answers: dict[str, int] = field(default_factory=dict)
 
     def fold(self, entry: Entry) -> None:
@@ -93,6 +96,10 @@ class Room:
             raise ValueError(f"entry {entry.seq} after {self.seq}")
         for event in entry.events:
             event.apply(self)
+            if isinstance(event, Entered):
+                self.attendance.enter(event.person, entry.at)
+            elif isinstance(event, Left):
+                self.attendance.leave(event.person, entry.at)
         self.seq = entry.seq
         if entry.key:
             self.answers[entry.key] = entry.seq
@@ -144,7 +151,12 @@ class Room:
 
     def snapshot(self) -> Snapshot:
         """Compact the log so far."""
-        return Snapshot(seq=self.seq, events=list(self.facts()), answers=dict(self.answers))  # type: ignore[arg-type]
+        return Snapshot(
+            seq=self.seq,
+            events=list(self.facts()),  # type: ignore[arg-type] # the union of all events
+            answers=dict(self.answers),
+            stays=list(self.attendance.stays()),
+        )
 
     @classmethod
     def restore(cls, snapshot: Snapshot) -> "Room":
@@ -153,6 +165,7 @@ class Room:
         for event in snapshot.events:
             event.apply(room)
         room.seq, room.answers = snapshot.seq, dict(snapshot.answers)
+        room.attendance = Attendance.of(snapshot.stays)
         return room
 
 

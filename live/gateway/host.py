@@ -206,7 +206,8 @@ class Host:
 
         Returns:
             The greeting with the position reached, from which `admit` goes on; as it was, when nothing had to
-            be paged in or it cannot be (`admit` sends a snapshot then); None when the reader was too slow or went away.
+            be paged in or it cannot be (`admit` sends a snapshot then); None when the reader was too slow or
+            went away.
         """
         member.level = self.room.level_of(member.caller.person, member.caller.role) or Level.EVERYONE
         if not self._follows(member, hello) or self._in_ring(hello.seq):

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
 from live.gateway.host import PAGING, Change, Host, Setting
 from live.gateway.viewing import Blinding, Caller, Line, Member
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
-from live.stores import Store, StoreAway
-from rooms import Arrive, Command, ForgetMe, Level, Refused, Room, State
+from live.stores import Saved, Store, StoreAway, Taken
+from rooms import Arrive, Command, ForgetMe, Level, Refused, Room, State, record_of
 
 log = structlog.get_logger()
 
@@ -181,6 +182,28 @@ class Hub:
         await host.ask(caller, ForgetMe())
         await self._store.forget(session, caller.person)
         host.forget(caller.person)
+
+    async def reduce(self, session: str) -> None:
+        """Leave only the organiser's record of a session; cards of who was never inside go, too.
+
+        Raises:
+            StoreAway: The store does not answer; try again.
+        """
+        host = await self._host(session)
+        await host.log.sync()
+        record = record_of(host.room)
+        host.close_all(Close.ENDED)
+        try:
+            body = msgspec.json.encode(record)
+            await self._store.redact(session, host.log.position, {}, Saved(record.seq, body), anew=True)
+        except Taken as taken:
+            raise StoreAway("the room is still being written") from taken
+        finally:
+            await self._drop(host)
+        stayed = {stay.person for stay in record.stays}
+        for person in await self._store.cards(session):
+            if person not in stayed:
+                await self._store.forget(session, person)
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Ask everybody to come back later, a few at a time so that they do not all come at once."""

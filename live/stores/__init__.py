@@ -5,7 +5,18 @@ which position it has seen; the store appends if that is still the tail and answ
 rule is lock, order and durability at once, so no rule of the domain lives in here.
 """
 
-from live.stores.opening import open_store
+from live.stores.opening import REDIS_SCHEMES, open_store
 from live.stores.port import EDITIONS, Batch, Position, Row, Saved, Store, StoreAway, Taken
 
-__all__ = ["EDITIONS", "Batch", "Position", "Row", "Saved", "Store", "StoreAway", "Taken", "open_store"]
+__all__ = [
+    "EDITIONS",
+    "REDIS_SCHEMES",
+    "Batch",
+    "Position",
+    "Row",
+    "Saved",
+    "Store",
+    "StoreAway",
+    "Taken",
+    "open_store",
+]

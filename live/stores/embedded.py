@@ -153,6 +153,8 @@ class EmbeddedStore:
             db.execute("delete from snapshot where room = ?", (room,))
             _save(db, room, snapshot)
             moved = tail.rewritten(anew=anew)
+            if moved.history != tail.history:
+                db.execute("delete from log where room = ? and seq <= ?", (room, snapshot.seq))
             _move(db, room, moved)
             return moved
 

@@ -133,7 +133,8 @@ class Store(Protocol):
             seen: Its epoch must still be the log's; entries may have come after it.
             replacements: Bodies by number; numbers that are not there are passed over.
             snapshot: Takes the place of the one that is there.
-            anew: The rest tells another story, so everybody has to read it anew.
+            anew: Only the snapshot is left up to its number, and it tells another story: everybody has to
+                read it anew.
 
         Returns:
             Where the log stands now.

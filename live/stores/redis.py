@@ -130,8 +130,9 @@ class RedisStore:
     ) -> Position:
         pairs = [part for seq, body in replacements.items() for part in (str(seq), body)]
         keys = (_log(room), _meta(room), _snapshot(room))
-        to = seen.rewritten(anew=anew).epoch
-        args = (_channel(room), seen.epoch, to, snapshot.seq, snapshot.body, *pairs)
+        to = seen.rewritten(anew=anew)
+        alone = int(to.history != seen.history)
+        args = (_channel(room), seen.epoch, to.epoch, snapshot.seq, snapshot.body, alone, *pairs)
         done, epoch, seq = await self._fenced(scripts.REDACT, keys, args, kept=True)
         if not done:
             raise Taken(Position(epoch, seq))

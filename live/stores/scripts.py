@@ -54,7 +54,7 @@ REDACT = (
     + """
 if epoch ~= tonumber(ARGV[3]) or seq < tonumber(ARGV[5]) then return {0, epoch, seq} end
 local fresh = {}
-for i = 7, #ARGV, 2 do fresh[ARGV[i] .. '-0'] = ARGV[i + 1] end
+for i = 8, #ARGV, 2 do fresh[ARGV[i] .. '-0'] = ARGV[i + 1] end
 if next(fresh) then
   local rows = redis.call('XRANGE', KEYS[1], '-', '+')
   redis.call('DEL', KEYS[1])
@@ -62,15 +62,18 @@ if next(fresh) then
 end
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[3], 'seq', ARGV[5], 'body', ARGV[6])
+if ARGV[7] == '1' then
+  redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-0', tonumber(ARGV[5]) + 1))
+end
 epoch = tonumber(ARGV[4])
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'epoch', epoch, 'seq', seq)
 redis.call('PUBLISH', ARGV[2], epoch .. ' 0 \\n')
 return {1, epoch, seq}
 """
 )
-"""KEYS[3]: snapshot. ARGV: run, channel, seen epoch, next epoch, the snapshot's seq and body, then seq and
-body by turns. A stream cannot change an entry, and XDEL leaves its bytes in memory and in the append-only
-file, so the stream is written anew. Answers 1 or 0 (taken), epoch and seq."""
+"""KEYS[3]: snapshot. ARGV: run, channel, seen epoch, next epoch, the snapshot's seq and body, 1 if only the
+snapshot is to be left, then seq and body by turns. A stream cannot change an entry, and XDEL leaves its bytes
+in memory and in the append-only file, so the stream is written anew. Answers 1 or 0 (taken), epoch, seq."""
 
 SAVE = """
 local held = redis.call('HMGET', KEYS[2], 'epoch', 'seq')

@@ -100,6 +100,17 @@ async def me(call: Call) -> Seat:
     return Seat(bearer.person, bearer.role, await name_of(call.desk, call.session, bearer.person))
 
 
+async def forget_me(call: Call) -> Response:
+    """Erase what the bearer has said here, and the bearer's name; the seat goes with it."""
+    bearer = call.member
+    await call.desk.register.find(call.session)
+    await call.desk.rooms.forget(call.session, bearer.person, bearer.role)
+    await call.desk.media.expel(call.session, bearer.person)
+    response = Response(status_code=204)
+    clear_cookie(call.request, response, call.session)
+    return response
+
+
 async def leave(call: Call) -> Response:
     """Give the cookie back; leaving the room itself is the room's command `leave`."""
     response = Response(status_code=204)
@@ -158,6 +169,17 @@ OPERATIONS = (
         ("bad_ticket", "unknown_session", "name_required", "ended", "too_many", "too_long", "origin_refused"),
     ),
     Operation("GET", "/api/sessions/{id}/me", "Who the cookie's bearer is", Access.MEMBER, me, None, Seat),
+    Operation(
+        "DELETE",
+        "/api/sessions/{id}/me",
+        "Delete my data: name, messages, questions, talk at the door; one leaves the session with it",
+        Access.MEMBER,
+        forget_me,
+        None,
+        None,
+        204,
+        ("store_away",),
+    ),
     Operation(
         "POST",
         "/api/sessions/{id}/leave",

@@ -18,11 +18,7 @@ from live.web.desk import Desk
 from live.web.operation import JSON, Access, Call, Operation
 from live.web.problems import Problem
 from live.web.register import facts_of, timestamp
-from rooms import Entry, Room, State
-from rooms.door import Entered, Left
-
-PAGE = 256
-"""Entries read at once."""
+from rooms import Room, State
 
 
 class Who(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,10 +130,15 @@ async def _make(desk: Desk, facts: SessionFacts) -> Export:
         for person, raw in (await desk.store.cards(facts.id)).items()
     }
     book = _Book(cards)
-    stays = list(_stays(await _entries(desk, facts.id), book))
     room = await desk.rooms.room(facts.id)
     facts = msgspec.structs.replace(facts, state=str(room.session.state))
-    return Export(facts, list(_chat(room, book)), list(_questions(room, book)), list(_polls(room)), stays)
+    return Export(
+        facts,
+        list(_chat(room, book)),
+        list(_questions(room, book)),
+        list(_polls(room)),
+        list(_stays(room, book)),
+    )
 
 
 class _Book:
@@ -213,26 +214,11 @@ def _polls(room: Room) -> Iterator[ExportedPoll]:
         )
 
 
-async def _entries(desk: Desk, session: str) -> list[Entry]:
-    entries: list[Entry] = []
-    while rows := await desk.store.read(session, entries[-1].seq if entries else 0, PAGE):
-        entries += [msgspec.json.decode(row.body, type=Entry) for row in rows]
-    return entries
-
-
-def _stays(entries: list[Entry], book: _Book) -> Iterator[Stay]:
+def _stays(room: Room, book: _Book) -> Iterator[Stay]:
     """Yield who came when and left when, in the order of coming."""
-    inside: dict[str, int] = {}
-    done: list[tuple[str, int, int | None]] = []
-    for entry in entries:
-        for event in entry.events:
-            if isinstance(event, Entered):
-                inside.setdefault(event.person, entry.at)
-            elif isinstance(event, Left) and event.person in inside:
-                done.append((event.person, inside.pop(event.person), entry.at))
-    done.extend((person, at, None) for person, at in inside.items())
-    for person, entered, left in sorted(done, key=lambda stay: stay[1]):
-        yield Stay(book.who(person), timestamp(entered), timestamp(left) if left else None)
+    for stay in sorted(room.attendance.stays(), key=lambda stay: stay.entered):
+        left = timestamp(stay.left) if stay.left else None
+        yield Stay(book.who(stay.person), timestamp(stay.entered), left)
 
 
 def _csv(made: Export) -> str:

@@ -21,6 +21,12 @@ class Rooms(Protocol):
     async def ask(self, session: str, person: str, role: Role, command: Command) -> None:
         """Let the room decide and the store keep; raises `rooms.Refused`."""
 
+    async def forget(self, session: str, person: str, role: Role) -> None:
+        """Erase what a person has said, and the person's card."""
+
+    async def reduce(self, session: str) -> None:
+        """Leave only the organiser's record of a session."""
+
     async def erase(self, session: str) -> None:
         """Close a room for everybody and remove everything about it from the store."""
 

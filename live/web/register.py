@@ -36,6 +36,7 @@ class Record(msgspec.Struct, frozen=True):
         retention: the class that says how long it is kept.
         since: when the state began, in milliseconds since the epoch.
         erased: when everything but this line was erased, or None.
+        reduced: when everything but the organiser's record was erased, or None.
         counts: what was there when it was erased.
     """
 
@@ -54,6 +55,7 @@ class Record(msgspec.Struct, frozen=True):
     since: int = 0
     erased: int | None = None
     counts: Counts | None = None
+    reduced: int | None = None
 
 
 class Register:

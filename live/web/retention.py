@@ -1,17 +1,17 @@
-"""Keeping the promise of a session's retention class: what is over is erased, also after a restart."""
+"""Keeping the promise of a retention class: what is over is erased or reduced, also after a restart."""
 
 import asyncio
 
 from live.telemetry import log
 from live.web.desk import Desk
-from live.web.sessions import erase_session
-from rooms import State, erased_at
+from live.web.sessions import erase_session, reduce_session
+from rooms import State, erased_at, reduced_at
 
 LOOK_EVERY_S = 15.0
 
 
 async def keep_retention(desk: Desk, every: float = LOOK_EVERY_S) -> None:
-    """Erase every session whose time is over, again and again until cancelled.
+    """Erase or reduce every session whose time is over, again and again until cancelled.
 
     Args:
         desk: whose sessions.
@@ -30,6 +30,10 @@ async def erase_what_is_over(desk: Desk) -> None:
     now = desk.now() * 1000
     for record in await desk.register.all():
         over = erased_at(record.retention, State(record.state), record.since)
+        less = reduced_at(record.retention, State(record.state), record.since)
+        if record.erased is None and record.reduced is None and less is not None and less <= now:
+            await reduce_session(desk, record)
+            log.info("retention.reduced", session=record.id, retention=record.retention)
         if record.erased is None and over is not None and over <= now:
             await erase_session(desk, record)
             log.info("retention.erased", session=record.id, retention=record.retention)

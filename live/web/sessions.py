@@ -107,6 +107,16 @@ async def erase_session(desk: Desk, record: Record) -> Erased:
     return Erased(erased_at=timestamp(now), counts=counts)
 
 
+async def reduce_session(desk: Desk, record: Record) -> None:
+    """Close a session for everybody, and leave only the organiser's record of it."""
+    for person in (await desk.rooms.room(record.id)).door.people:
+        await desk.media.expel(record.id, person)
+    await desk.rooms.reduce(record.id)
+    reduced = int(desk.now() * 1000)
+    current = await desk.register.find(record.id)
+    await desk.register.put(msgspec.structs.replace(current, state="closed", reduced=reduced))
+
+
 async def renew(call: Call) -> Links:
     """Void every link, ticket and seat made so far, and make new links: a link got into wrong hands."""
     return links_of(call.desk, await call.desk.register.renew(call.session))

@@ -160,9 +160,11 @@ async def test_redaction_leaves_no_byte_and_changes_the_epoch(store, room, folde
         with pytest.raises(Taken) as taken:
             await store.redact(room, seen, {1: b"x"}, Saved(saved, b"x"))
         assert taken.value.tail == (2, 4)
-    assert (
-        await store.redact(room, Position(2, 4), {}, Saved(4, b""), anew=True)
-    ).history == START.history + 1
+    moved = await store.redact(room, Position(2, 4), {}, Saved(4, b""), anew=True)
+    assert moved.history == START.history + 1
+    assert await store.read(room, 0, 9) == []
+    await store.append(room, moved, [b"five"])
+    assert await store.read(room, 4, 9) == [Row(5, b"five")]
 
 
 async def test_a_log_is_restored_as_it_was_in_another_history(store, room):

@@ -7,13 +7,18 @@ import msgspec
 import pytest
 
 from live.app import running
+from live.demo.line import Line
+from live.protocol.frames import Card
 from live.settings import Media, Settings
 from live.web.bodies import NewSession
 from live.web.register import new_record
 from live.web.retention import erase_what_is_over
-from rooms import Open, Role, SetState, State, erased_at
+from rooms import Arrive, Open, Role, SetState, State, erased_at
 from rooms import Settings as RoomSettings
-from tests.kit.server import free_port
+from rooms.chat import Post
+from rooms.queue import Approve, Ask, Vote
+from tests.kit.polling import until
+from tests.kit.server import MadoiServer, free_port
 
 CANARY = "カナリア-ことば-7741"
 MINUTE, DAY = 60_000, 24 * 3_600_000
@@ -63,6 +68,75 @@ def test_only_the_organiser_erases(server):
         refused = server.ask("DELETE", f"/api/sessions/{session.id}", ticket=session.ticket(role))
         assert refused.status_code in {401, 403}
     assert server.ask("GET", f"/api/sessions/{session.id}").status_code == 200
+
+
+async def test_class_c_leaves_the_organisers_record(tmp_path):
+    """Questions that nobody asked, and who was there: a week after the end, and for ever after."""
+    folder = tmp_path / "data"
+    settings = Settings(
+        data=str(folder), media=msgspec.structs.replace(Media(), port=free_port(socket.SOCK_DGRAM))
+    )
+    async with running(settings, 0) as server:
+        desk, real = server.desk, server.desk.now
+        record = new_record(NewSession(title="講義", retention="C"), int(real() * 1000))
+        await desk.register.put(record)
+        opening = Open(session=record.id, settings=RoomSettings(title="講義", retention="C"))
+        for command in (opening, SetState(state=State.LIVE)):
+            await desk.rooms.ask(record.id, "host", Role.ORGANISER, command)
+        for person in ("p-aoi", "p-mika"):
+            await desk.rooms.put_card(record.id, Card(person, f"{person}さん", Role.ATTENDEE))
+            await desk.rooms.ask(record.id, person, Role.ATTENDEE, Arrive(registered=True))
+        await desk.rooms.put_card(record.id, Card("p-never", f"来ない{CANARY}", Role.ATTENDEE))
+        await desk.rooms.ask(record.id, "p-aoi", Role.ATTENDEE, Post(text=CANARY))
+        await desk.rooms.ask(record.id, "p-aoi", Role.ATTENDEE, Ask(text="残る質問です"))
+        [question] = (await desk.rooms.room(record.id)).questions.items
+        await desk.rooms.ask(record.id, "host", Role.ORGANISER, Approve(id=question, version=1))
+        await desk.rooms.ask(record.id, "p-mika", Role.ATTENDEE, Vote(id=question))
+        await desk.rooms.ask(record.id, "host", Role.ORGANISER, SetState(state=State.AFTER))
+        await desk.register.follow(await desk.rooms.room(record.id))
+        desk.now = lambda: real() + 7 * 24 * 3600 - 60
+        await erase_what_is_over(desk)
+        assert (await desk.rooms.room(record.id)).chat.messages
+        desk.now = lambda: real() + 7 * 24 * 3600 + 60
+        await erase_what_is_over(desk)
+        await erase_what_is_over(desk)
+        room = await desk.rooms.room(record.id)
+        assert room.session.state is State.CLOSED
+        assert (room.chat.messages, room.acts.acts, room.door.talk) == ({}, [], {})
+        [asked] = room.questions.items.values()
+        assert (asked.text, asked.author, room.questions.votes(asked.id)) == ("残る質問です", "", 1)
+        assert {stay.person for stay in room.attendance.stays()} == {"p-aoi", "p-mika"}
+        assert sorted(await desk.store.cards(record.id)) == ["p-aoi", "p-mika"]
+        raw = msgspec.json.encode(room.snapshot().events).decode()
+        assert raw.count("p-aoi") == raw.count("p-mika"), "only that they were there"
+        assert '"author"' not in raw
+        assert CANARY.encode() not in bytes_on_disk(folder)
+        assert (await desk.register.find(record.id)).reduced
+
+
+async def test_who_deletes_their_data_is_gone_from_log_card_export_and_disk(tmp_path):
+    server = MadoiServer(tmp_path / "data").start()
+    try:
+        made = server.make_session("会")
+        server.move(made.id, "live")
+        ticket = server.ticket(made.id, "attendee", f"名{CANARY}")
+        line = Line(server.url, made.id, ticket)
+        await line.open()
+        await line.admitted.wait()
+        assert (await line.do("post", text=CANARY))["t"] == "done"
+        assert (await line.do("ask", text=f"質問{CANARY}"))["t"] == "done"
+        assert CANARY.encode() in bytes_on_disk(server.data)
+        nobody = server.ask("DELETE", f"/api/sessions/{made.id}/me", ticket=None)
+        assert nobody.status_code == 401
+        gone = server.ask("DELETE", f"/api/sessions/{made.id}/me", ticket=ticket)
+        assert gone.status_code == 204, gone.text
+        assert await line.closed() == 4503
+        await until(lambda: CANARY.encode() not in bytes_on_disk(server.data), 20)
+        export = server.ask("GET", f"/api/sessions/{made.id}/export")
+        assert CANARY not in export.text
+        assert export.json()["chat"][0]["deleted"] == "author"
+    finally:
+        server.stop()
 
 
 async def test_the_server_itself_erases_what_is_over(tmp_path):
