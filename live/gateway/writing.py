@@ -299,7 +299,7 @@ class Log:
                 # Nobody knows whether the entries are there, and on the replicas. If they are, their keys
                 # answer for them; until that is known, nobody is answered.
                 self._doubtful = True
-                await self._step_back()
+                raise
             else:
                 self._confirm(entries, own=True)
                 return outcomes

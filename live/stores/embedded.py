@@ -285,7 +285,8 @@ class EmbeddedStore:
             raise StoreAway("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.put((work, future))
-        # A caller that gives up does not take the commit with it.
+        # A caller that gives up does not take the commit with it, and need not hear how it ended.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(future)
 
     def _write(self) -> None:
