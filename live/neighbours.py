@@ -21,6 +21,7 @@ from live.media import (
 )
 from live.protocol.frames import Card, Publication, Stage
 from live.settings import Settings
+from live.web.bodies import PublisherLine, PublisherStream
 from live.web.desk import Bearer, Desk
 from live.web.origins import origin_of
 from live.web.ports import Tier
@@ -202,6 +203,24 @@ class LinkMedia:
     async def expel(self, room: str, person: str) -> None:
         """End everything that a person sends and receives."""
         await self._link.expel(room, person)
+
+    async def lines(self, room: str) -> list[PublisherLine]:
+        """Tell how the publishers' lines are doing."""
+        with _problems():
+            lines = await self._link.lines(room)
+        return [
+            PublisherLine(
+                line.person,
+                line.quality,
+                line.transport,
+                None if line.round_trip is None else round(line.round_trip * 1000),
+                [
+                    PublisherStream(s.source, s.rid, s.bitrate, round(s.loss, 3), round(s.jitter * 1000))
+                    for s in line.streams
+                ],
+            )
+            for line in lines
+        ]
 
     async def stats(self) -> list[dict[str, int | float | str]]:
         """Count, worker by worker."""

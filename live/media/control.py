@@ -135,6 +135,42 @@ class StageNotice(msgspec.Struct, frozen=True):
     behind: bool = False
 
 
+class StreamFacts(msgspec.Struct, frozen=True):
+    """What arrives of one source from a publisher.
+
+    Attributes:
+        source: `camera`, `microphone` or `screen`.
+        rid: the layer's name, None without layers.
+        bitrate: bits per second of payload.
+        loss: fraction lost on the way here of late, 0-1.
+        jitter: seconds.
+    """
+
+    source: str
+    rid: str | None
+    bitrate: int
+    loss: float
+    jitter: float
+
+
+class LineFacts(msgspec.Struct, frozen=True):
+    """How one publishing person's line is doing.
+
+    Attributes:
+        person: whose.
+        quality: 3 good, 2 fair, 1 poor, 0 lost.
+        transport: `udp` or `tcp`, None while nothing is connected. A relayed line shows the relay's.
+        round_trip: seconds, None before anybody knows.
+        streams: what arrives, lowest layer first.
+    """
+
+    person: str
+    quality: int
+    transport: Literal["udp", "tcp"] | None
+    round_trip: float | None
+    streams: list[StreamFacts]
+
+
 class Configure(msgspec.Struct, frozen=True, tag="configure"):
     """The first message to a worker; it binds its port and answers `Ready`.
 
@@ -245,6 +281,13 @@ class Count(msgspec.Struct, frozen=True, tag="count"):
     ref: int
 
 
+class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
+    """Ask how the lines of a room's publishers are doing."""
+
+    ref: int
+    room: str
+
+
 class Poll(msgspec.Struct, frozen=True, tag="poll"):
     """Ask for peers by room, and for a sign of life."""
 
@@ -285,6 +328,13 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
     numbers: dict[str, int | float | str]
 
 
+class Inspected(msgspec.Struct, frozen=True, tag="inspected"):
+    """The reply to `Inspect`."""
+
+    ref: int
+    lines: list[LineFacts]
+
+
 class Polled(msgspec.Struct, frozen=True, tag="polled"):
     """Peers by room."""
 
@@ -308,9 +358,21 @@ class Noticed(msgspec.Struct, frozen=True, tag="noticed"):
 
 
 Request = (
-    Configure | Publish | Watch | Complete | Trickle | Choose | Delete | Stage | Relay | Expel | Count | Poll
+    Configure
+    | Publish
+    | Watch
+    | Complete
+    | Trickle
+    | Choose
+    | Delete
+    | Stage
+    | Relay
+    | Expel
+    | Count
+    | Poll
+    | Inspect
 )
-Reply = Ready | Answered | Patched | Done | Counted | Polled | Failed
+Reply = Ready | Answered | Patched | Done | Counted | Polled | Inspected | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply | Noticed)
 _encoder = msgspec.msgpack.Encoder()

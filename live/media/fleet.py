@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from live.media.control import Answer, MediaRefused, MediaSettings, Patch, StageFacts, StageNotice
+from live.media.control import Answer, LineFacts, MediaRefused, MediaSettings, Patch, StageFacts, StageNotice
 from live.media.link import MediaLink, Unavailable
 from live.media.placement import Placement
 from live.sfu import Tier
@@ -179,6 +179,10 @@ class MediaFleet:
         """The numbers of each worker, and how many rooms it is `home` to."""
         stats = await asyncio.gather(*(link.stats() for link in self.links))
         return [{**numbers, "homes": self._placement.rooms(n)} for n, numbers in enumerate(stats)]
+
+    async def lines(self, room: str) -> list[LineFacts]:
+        """How the lines of a room's publishers are doing, as its home sees them."""
+        return await self._place(room, at_home=True).lines(room)
 
     # — where things are —
 

@@ -25,6 +25,9 @@ from live.media.control import (
     Done,
     Expel,
     Failed,
+    Inspect,
+    Inspected,
+    LineFacts,
     MediaRefused,
     MediaSettings,
     Noticed,
@@ -216,6 +219,10 @@ class MediaLink:
     def relay_path(self) -> str:
         """Where the present worker takes relays; empty without siblings."""
         return str(self._folder / self.life) if self._folder is not None else ""
+
+    async def lines(self, room: str) -> list[LineFacts]:
+        """How the lines of a room's publishers are doing."""
+        return (await self._ask(Inspect(self._next(), room), Inspected)).lines
 
     async def stats(self) -> dict[str, int | float | str]:
         """The worker's numbers and the link's `restarts`; without a worker only the latter."""

@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from live.media.control import Answer, MediaRefused, MediaSettings, Patch, StageFacts
+from live.media.control import Answer, LineFacts, MediaRefused, MediaSettings, Patch, StageFacts
 from live.media.dtls import Certificate
 from live.media.fanout import fanout_body
 from live.media.ice import Address, Passwords, StunError, farewell, is_stun, read_request
@@ -279,6 +279,11 @@ class Plane:
                 key = f"router_{name}"
                 totals[key] = value + cast("int", totals.get(key, 0))
         return totals
+
+    def lines(self, room: str) -> list[LineFacts]:
+        """How the lines of a room's publishers are doing; nothing of a room that is not here."""
+        hall = self._rooms.get(room)
+        return hall.lines() if hall is not None else []
 
     # — peers —
 

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import Literal, cast
 
-from live.media.control import SlotFacts, StageFacts, StageNotice
+from live.media.control import LineFacts, SlotFacts, StageFacts, StageNotice, StreamFacts
 from live.media.fanout import FanoutBody
 from live.media.peer import Peer
 from live.media.relaying import Carried, Facts, Forth, Inlet, Left, Outlet, Published, Stand, framed, seats
+from live.media.tcp import TCP
 from live.sfu import Fanout, Relayed, Router, Source
 from live.sfu import StageNotice as Seen
 
@@ -190,6 +191,20 @@ class MediaRoom:
         elif self._held is None:
             self._held = asyncio.get_running_loop().call_later(HOLD, self.flush)
 
+    def lines(self) -> list[LineFacts]:
+        """How the publishers' lines are doing."""
+        publishers = {peer.person: peer for peer in self.peers.values() if peer.publishes and peer.srtp}
+        return [
+            LineFacts(
+                line.person,
+                line.quality,
+                _transport(publishers.get(line.person)),
+                line.round_trip,
+                [StreamFacts(s.source, s.rid, s.bitrate, s.loss, s.jitter) for s in line.streams],
+            )
+            for line in self.router.lines(time.monotonic())
+        ]
+
     def flush(self) -> None:
         """Sends what the router has to say, tells the notice, and sets the timer anew."""
         if self._held is not None:
@@ -251,6 +266,12 @@ class MediaRoom:
         for timer in (self._timer, self._held):
             if timer is not None:
                 timer.cancel()
+
+
+def _transport(peer: Peer | None) -> Literal["udp", "tcp"] | None:
+    if peer is None or peer.paths.chosen is None:
+        return None
+    return "tcp" if TCP in peer.paths.chosen else "udp"
 
 
 def _placed(facts: StageFacts | None) -> set[str]:

@@ -24,6 +24,8 @@ from live.media.control import (
     Done,
     Expel,
     Failed,
+    Inspect,
+    Inspected,
     MediaRefused,
     Noticed,
     Patched,
@@ -110,7 +112,7 @@ class Worker:
         return Ready(request.ref, port)
 
 
-def _ask(plane: Plane, request: Request) -> Reply:  # noqa: C901  # a table, one line for each request
+def _ask(plane: Plane, request: Request) -> Reply:  # noqa: C901, PLR0911  # a table, one line for each request
     match request:
         case Publish(ref, room, person, source, sdp):
             return Answered(ref, plane.publish(room, person, source, sdp))
@@ -130,6 +132,8 @@ def _ask(plane: Plane, request: Request) -> Reply:  # noqa: C901  # a table, one
             plane.relay(room, siblings)
         case Expel(ref, room, person):
             plane.expel(room, person)
+        case Inspect(ref, room):
+            return Inspected(ref, plane.lines(room))
         case Count(ref):
             return Counted(ref, plane.numbers())
         case Poll(ref):

@@ -48,6 +48,7 @@ from live.sfu.contract import (
     Stream,
     Tier,
 )
+from live.sfu.measures import LineMeasure, StreamMeasure
 from live.sfu.router import Router
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Encoding",
     "Fanout",
     "Kind",
+    "LineMeasure",
     "Malformed",
     "Outputs",
     "PublicationSpec",
@@ -69,5 +71,6 @@ __all__ = [
     "Source",
     "StageNotice",
     "Stream",
+    "StreamMeasure",
     "Tier",
 ]

@@ -19,6 +19,7 @@ class Reception:
         highest: Highest extended number, None before the first packet.
         received: Packets counted, without duplicates that came at once.
         jitter: Interarrival jitter in timestamp units.
+        fraction: Fraction lost (of 256) that the last report block told.
         packets_lost: Cumulative, may be negative with duplicates.
     """
 
@@ -31,6 +32,7 @@ class Reception:
         "_received_before",
         "_reported",
         "_transit",
+        "fraction",
         "highest",
         "jitter",
         "received",
@@ -43,6 +45,7 @@ class Reception:
         self.highest: int | None = None
         self.received = 0
         self.jitter = 0.0
+        self.fraction = 0
         self._clock = clock
         self._base = 0
         self._bad: int | None = None
@@ -99,6 +102,7 @@ class Reception:
         lost_now = expected_now - (self.received - self._received_before)
         self._expected_before, self._received_before = expected, self.received
         fraction = 0 if expected_now <= 0 or lost_now <= 0 else min(255, (lost_now << 8) // expected_now)
+        self.fraction = fraction
         last_sr, at = self._reported or (0, now)
         delay = int((now - at) * 65536)
         highest = self.highest & TIMESTAMP

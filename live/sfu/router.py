@@ -23,6 +23,7 @@ from live.sfu.contract import (
 )
 from live.sfu.downtrack import Downtrack
 from live.sfu.layer import Layer
+from live.sfu.measures import LineMeasure, StreamMeasure, measure
 from live.sfu.numbers import SEQUENCE
 from live.sfu.publication import ACTIVE, Publication, Publisher
 from live.sfu.quality import AWAY, GOOD, LOST, Lines, grade
@@ -339,6 +340,18 @@ class Router(Generic[P]):
         out = Outputs(self._fanouts, self._rtcp, notice, self._tap.drain())
         self._fanouts, self._rtcp, self._changed = [], [], False
         return out
+
+    def lines(self, now: float) -> list[LineMeasure]:
+        """How every publishing person's line is doing."""
+        trips = {v.person: v.round_trip for v in self._viewers.values() if v.round_trip is not None}
+        found: dict[str, list[StreamMeasure]] = {}
+        for publication in self._publications.values():
+            streams = found.setdefault(publication.spec.owner, [])
+            streams += [measure(layer) for layer in publication.layers if now - layer.seen < ACTIVE]
+        return [
+            LineMeasure(person, self._lines.quality.get(person, GOOD), trips.get(person), tuple(streams))
+            for person, streams in found.items()
+        ]
 
     def stats(self) -> dict[str, int]:
         """Counters since the start (``malformed``, ``unknown_ssrc``, ``nacks_answered`` …) and gauges."""

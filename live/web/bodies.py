@@ -169,6 +169,40 @@ class SocketTicket(msgspec.Struct, frozen=True):
     ticket: str
 
 
+class PublisherStream(msgspec.Struct, frozen=True):
+    """What arrives of one source: bits per second, fraction lost (0-1), jitter in milliseconds."""
+
+    source: str
+    layer: str | None
+    bitrate: int
+    loss: float
+    jitter: int
+
+
+class PublisherLine(msgspec.Struct, frozen=True):
+    """How one publishing person's line is doing.
+
+    Attributes:
+        person: whose.
+        quality: 3 good, 2 fair, 1 poor, 0 lost.
+        transport: `udp` or `tcp`, null while nothing is connected.
+        round_trip: milliseconds, null before it is known.
+        streams: what arrives now, lowest layer first.
+    """
+
+    person: str
+    quality: int
+    transport: str | None
+    round_trip: int | None
+    streams: list[PublisherStream]
+
+
+class PublisherLines(msgspec.Struct, frozen=True):
+    """The lines of everybody who publishes."""
+
+    lines: list[PublisherLine]
+
+
 class Health(msgspec.Struct, frozen=True):
     """The server's word about itself."""
 

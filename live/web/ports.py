@@ -3,6 +3,7 @@
 from typing import Any, Literal, Protocol
 
 from live.protocol.frames import Card
+from live.web.bodies import PublisherLine
 from rooms import Command, Role, Room
 
 Tier = Literal["video", "audio", "captions"]
@@ -89,6 +90,9 @@ class Media(Protocol):
 
     async def expel(self, room: str, person: str) -> None:
         """End everything that a person sends and receives."""
+
+    async def lines(self, room: str) -> list[PublisherLine]:
+        """Tell how the publishers' lines are doing."""
 
     async def stats(self) -> list[dict[str, Any]]:
         """Count, worker by worker."""

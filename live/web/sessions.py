@@ -13,6 +13,7 @@ from live.web.bodies import (
     NewSession,
     NewState,
     NewTicket,
+    PublisherLines,
     SessionFacts,
     SessionList,
     SessionMade,
@@ -185,6 +186,12 @@ def _settings(record: Record) -> Settings:
     )
 
 
+async def lines(call: Call) -> PublisherLines:
+    """Tell how the lines of everybody on stage and behind it are doing."""
+    await call.desk.register.find(call.session)
+    return PublisherLines(await call.desk.media.lines(call.session))
+
+
 OPERATIONS = (
     Operation(
         "POST",
@@ -243,6 +250,17 @@ OPERATIONS = (
         StateNow,
         200,
         ("unknown_session", "bad_transition"),
+    ),
+    Operation(
+        "GET",
+        "/api/sessions/{id}/lines",
+        "How the lines of those who publish are doing",
+        Access.STAFF,
+        lines,
+        None,
+        PublisherLines,
+        200,
+        ("unknown_session", "media_unavailable"),
     ),
     Operation(
         "POST",

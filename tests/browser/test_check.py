@@ -3,9 +3,12 @@
 import contextlib
 import shutil
 
+import httpx
 import pytest
 from playwright.async_api import expect
 
+from live.demo.pictures import Picture, Tone
+from live.demo.whip import Peer
 from tests.browser.people import DESKTOP, PHONE, Guest, of
 from tests.browser.test_screens import looked_at, words
 from tests.kit.coturn import Coturn
@@ -76,3 +79,29 @@ async def test_who_gets_nothing_is_told_what_to_do_and_the_staff_know(chromium, 
     await guest.see("network-check").scroll_into_view_if_needed()
     await looked_at(guest, "check-none-360")
     await looked_at(staff, "check-none-staff")
+
+
+async def test_one_sees_the_own_line_in_numbers_and_the_staff_everybodys_on_stage(chromium, hall):
+    made = hall.make_session("回線の会")
+    hall.move(made.id, "doors")
+    async with httpx.AsyncClient(base_url=hall.url, timeout=20) as client:
+        speaker = Peer(client, hall.ticket(made.id, "speaker", "高野"))
+        await speaker.publish(made.id, Picture(0), Tone(330, turn=1000))
+        hall.move(made.id, "live")
+        for lang, size in (("ja", DESKTOP), ("en", PHONE)):
+            staff = await Guest.at(chromium, lang=lang, size=size)
+            await staff.page.goto(hall.page(made.id, hall.ticket(made.id, "moderator", "司会")))
+            await staff.see("enter").click()
+            await staff.see("room-menu").click()
+            await staff.see("menu-line").click()
+            own = staff.page.locator(of("own-line") + '[data-reach="udp"]')
+            await expect(own).to_contain_text("bit/s", timeout=40_000)
+            line = staff.see("stage-line")
+            await expect(line).to_contain_text("高野")
+            await expect(line).to_contain_text(words(lang, "マイク", "Microphone"), timeout=20_000)
+            await looked_at(staff, f"line-{lang}-{size['width']}")
+            await staff.page.context.close()
+        attendee = {"Authorization": f"Bearer {made.ticket('attendee')}"}
+        refused = await client.get(f"/api/sessions/{made.id}/lines", headers=attendee)
+        assert (refused.status_code, refused.json()["code"]) == (403, "role_refused")
+        await speaker.close()

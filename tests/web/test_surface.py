@@ -21,7 +21,11 @@ def test_the_description_lists_every_operation_and_nothing_else(server):
     json_operations = {(o.method, o.path) for o in operations(Numbers()) if o.path != "/api/openapi.json"}
     media = {("POST", "/whip/{id}"), ("POST", "/whep/{id}")}
     media |= {(m, f"/{door}/{{id}}/{{resource}}") for m in ("PATCH", "DELETE") for door in ("whip", "whep")}
-    media.add(("PUT", "/whep/{id}/{resource}/tier"))
+    media |= {
+        ("PUT", "/whep/{id}/{resource}/tier"),
+        ("POST", "/check/{id}"),
+        ("DELETE", "/check/{id}/{resource}"),
+    }
     assert listed == json_operations | media
 
 

@@ -54,6 +54,23 @@ export interface Me {
   name: string;
 }
 
+/** How one publishing person's line is doing, as the server measures it. */
+export interface PublisherLine {
+  person: string;
+  quality: number;
+  transport: "udp" | "tcp" | null;
+  /** Milliseconds. */
+  round_trip: number | null;
+  /** Bits per second; lost 0–1; jitter in milliseconds. */
+  streams: {
+    source: "camera" | "microphone" | "screen";
+    layer: string | null;
+    bitrate: number;
+    loss: number;
+    jitter: number;
+  }[];
+}
+
 type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
 /** The JSON API, one method per route. Every failure is a `Problem`; no network is `offline`. */
@@ -79,6 +96,14 @@ export class Api {
 
   ticket(id: string, ticket: NewTicket): Promise<{ ticket: string; link: string }> {
     return this.#ask("POST", `/api/sessions/${encodeURIComponent(id)}/tickets`, ticket);
+  }
+
+  async lines(id: string): Promise<PublisherLine[]> {
+    const body = await this.#ask<{ lines: PublisherLine[] }>(
+      "GET",
+      `/api/sessions/${encodeURIComponent(id)}/lines`,
+    );
+    return body.lines;
   }
 
   state(id: string, state: SessionState): Promise<unknown> {

@@ -45,3 +45,8 @@ export function problem(code: string): string {
   const t = text();
   return t.problems[code] ?? t.refusals[code] ?? t.problemOther(code);
 }
+
+/** Kilobits per second in words: 640 kbit/s, 1.2 Mbit/s. */
+export function rate(kilobits: number): string {
+  return kilobits >= 1000 ? `${(kilobits / 1000).toFixed(1)} Mbit/s` : `${Math.round(kilobits)} kbit/s`;
+}

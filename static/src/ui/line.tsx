@@ -1,6 +1,7 @@
 import { CloudOff } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { newestOf, since } from "../core/room.ts";
+import { qualityOf } from "../core/stats.ts";
 import { text } from "../i18n/index.ts";
 import { Bars } from "./kit/bits.tsx";
 import { Button } from "./kit/button.tsx";
@@ -16,7 +17,9 @@ export function LineBadge() {
   if (!view || line?.kind !== "connected") return <Bars quality={0} label={t.quality[0] ?? ""} />;
   const rtt = line.rtt ?? 0;
   const byRtt = rtt < 150 ? 3 : rtt < 400 ? 2 : 1;
-  const quality = Math.min(byRtt, view.stage.lines?.[visit.myId.value] ?? 3);
+  const facts = visit.media.facts.value;
+  const received = facts ? qualityOf(facts) : 3;
+  const quality = Math.min(byRtt, received, view.stage.lines?.[visit.myId.value] ?? 3);
   const words = [t.quality[quality], line.rtt === null ? "" : t.rtt(line.rtt)].filter(Boolean).join(" · ");
   return (
     <span class="line-badge" data-testid="line" data-state="connected">

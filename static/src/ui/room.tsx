@@ -1,4 +1,5 @@
 import {
+  Activity,
   CircleHelp,
   Gauge,
   Keyboard,
@@ -29,6 +30,7 @@ import { Menu } from "./kit/menu.tsx";
 import { type Tab, Tabs } from "./kit/tabs.tsx";
 import { say } from "./kit/toast.tsx";
 import { LineBadge, LineBar } from "./line.tsx";
+import { LineDialog } from "./linedialog.tsx";
 import { narrow, setTheme, theme } from "./page.ts";
 import { People } from "./people.tsx";
 import { PollDesk } from "./poll-desk.tsx";
@@ -113,7 +115,7 @@ function RoomHead() {
   const visit = useVisit();
   const t = text();
   const room = visit.room.value;
-  const [dialog, setDialog] = useState<"leave" | "rules" | "data" | null>(null);
+  const [dialog, setDialog] = useState<"leave" | "rules" | "data" | "line" | null>(null);
   const { state, since, settings } = room.session;
   const live = state === "live";
   const online = visit.view.value?.signals.online;
@@ -166,6 +168,12 @@ function RoomHead() {
             },
           },
           {
+            label: t.stats.title,
+            icon: <Activity aria-hidden="true" />,
+            testid: "menu-line",
+            onChoose: () => setDialog("line"),
+          },
+          {
             label: t.common.language,
             icon: <Languages aria-hidden="true" />,
             testid: "menu-language",
@@ -197,6 +205,7 @@ function RoomHead() {
           onClose={() => setDialog(null)}
         />
       )}
+      {dialog === "line" && <LineDialog onClose={() => setDialog(null)} />}
       {dialog === "data" && <DataDialog onClose={() => setDialog(null)} />}
       {dialog === "rules" && settings && (
         <Dialog title={t.keeps.title} onClose={() => setDialog(null)}>
