@@ -47,6 +47,10 @@ class FanoutBody(Protocol):
 
     name: str
 
+    @property
+    def room(self) -> int:
+        """Bytes that may be sent now without making anything wait: 0 while something waits for the kernel."""
+
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
         """Sends every packet to every peer that is connected, each peer's in order; gives how many went."""
 
@@ -61,6 +65,11 @@ class PythonFanout:
 
     def __init__(self, port: Port) -> None:
         self._port = port
+
+    @property
+    def room(self) -> int:
+        """See `FanoutBody`."""
+        return 0 if self._port.waits else self._port.room
 
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
         """See `FanoutBody`."""
@@ -126,6 +135,11 @@ class NativeFanout:
         self._port = port
         self._module = module
         self._python = PythonFanout(port)
+
+    @property
+    def room(self) -> int:
+        """See `FanoutBody`."""
+        return self._python.room
 
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
         """See `FanoutBody`."""

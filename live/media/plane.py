@@ -269,6 +269,7 @@ class Plane:
             "relayed": self._relayed + sum(room.relayed for room in self._rooms.values()),
             "relay_dropped": sum(o.dropped for r in self._rooms.values() for o in r.outlets.values()),
             "relays": sum(len(room.outlets) for room in self._rooms.values()),
+            "paced_out": sum(room.pacing.dropped for room in self._rooms.values()),
             "strange": self._strange,
             "over_budget": sum(p.budget.refused for p in self._peers.values()),
             "tcp_connections": len(self._port.streams.connections),

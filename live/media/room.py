@@ -12,11 +12,15 @@ from live.media.relaying import Carried, Facts, Forth, Inlet, Left, Outlet, Publ
 from live.media.tcp import TCP
 from live.sfu import Fanout, Relayed, Router, Source
 from live.sfu import StageNotice as Seen
+from live.sfu.pacing import Pacing
 
 _SOURCES: tuple[Source, ...] = ("camera", "microphone", "screen")
 
 #: Viewers from which on a picture's packets leave together.
 CROWD = 32
+
+#: Bytes sent before it is looked whether the kernel still takes more, and when it is looked again, seconds.
+CHUNK, AGAIN = 1_000_000, 0.002
 
 #: How long a picture's first packets may wait for its last one, seconds.
 HOLD = 0.001
@@ -34,6 +38,7 @@ class MediaRoom:
         inlet: what a sibling is fed by, while it is.
         outlets: by path, the siblings that a home feeds.
         forwarded: RTP packets sent to viewers since the start.
+        pacing: what waits for the kernel.
         relayed: packets handed to siblings since the start, each counted once.
     """
 
@@ -50,6 +55,8 @@ class MediaRoom:
         self.forwarded = self.relayed = 0
         self._revision = 0
         self._seen: Seen | None = None
+        self.pacing: Pacing[Peer] = Pacing()
+        self._sending: asyncio.TimerHandle | None = None
         self._fanout = fanout
         self._notify = notify
         self._timer: asyncio.TimerHandle | None = None
@@ -124,6 +131,7 @@ class MediaRoom:
         the newest hold, so that no packet is shown by older facts than those that let it through.
         """
         self.flush()  # what was let through by the facts before
+        self.pacing.forget()  # what could not leave by now may no longer do so
         before = _placed(self.facts)
         hold = self.router.set_stage(
             open=facts.open,
@@ -212,7 +220,8 @@ class MediaRoom:
             self._held = None
         outputs = self.router.drain()
         if outputs.fanouts:  # only peers watch
-            self.forwarded += self._fanout.send(cast("list[Fanout[Peer]]", outputs.fanouts))
+            self.pacing.put(cast("list[Fanout[Peer]]", outputs.fanouts), time.monotonic())
+            self._send()
         for peer, packet in outputs.rtcp:
             peer.send_rtcp(packet)
         if outputs.notice is not None:
@@ -223,6 +232,22 @@ class MediaRoom:
         if outputs.relayed:
             self._carry(outputs.relayed)
         self._arm()
+
+    def _send(self) -> None:
+        """Sends what waits as far as the kernel takes it, a chunk at a time; looks again soon for the rest.
+
+        The kernel's buffers hold less than a keyframe for a thousand viewers, and what is sealed must be sent
+        in order: so packets wait before they are sealed, once for all viewers.
+        """
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        while self.pacing and (room := self._fanout.room):
+            fanouts = self.pacing.take(min(room, CHUNK), time.monotonic())
+            if fanouts:
+                self.forwarded += self._fanout.send(fanouts)
+        if self.pacing:
+            self._sending = asyncio.get_running_loop().call_later(AGAIN, self._send)
 
     def _arm(self) -> None:
         now = time.monotonic()
@@ -263,7 +288,7 @@ class MediaRoom:
             outlet.close()
         if self.inlet is not None:
             self.inlet.close()
-        for timer in (self._timer, self._held):
+        for timer in (self._timer, self._held, self._sending):
             if timer is not None:
                 timer.cancel()
 
