@@ -16,7 +16,7 @@ from live.telemetry import log
 
 PATIENCE: Final = 5.0
 """Seconds before a bot that lost its line tries again."""
-POLL_EVERY: Final = 5
+POLL_EVERY: Final = 4
 """The moderator's turns between two steps of a poll."""
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -66,11 +66,12 @@ def _any(line: Line, state: str) -> bool:
 async def attendee(line: Line, number: int, dice: random.Random) -> None:
     """Chat, ask, vote, react and nod, now and then."""
     await line.admitted.wait()
-    acts = (_chat, _chat, _vote, _vote, _ballot, _ballot, _react, _nod, _nod, _nod, _ask, _hand)
+    acts = (_chat, _chat, _vote, _vote, _react, _nod, _nod, _nod, _ask, _hand)
     own = iter(range(number, 10_000, 3))
     while True:
         await asyncio.sleep(dice.uniform(2, 9))
-        await dice.choice(acts)(line, dice, next(own))
+        if not await _ballot(line, dice):
+            await dice.choice(acts)(line, dice, next(own))
 
 
 async def _chat(line: Line, dice: random.Random, turn: int) -> None:
@@ -91,11 +92,17 @@ async def _vote(line: Line, dice: random.Random, _turn: int) -> None:
         await line.do("vote", id=dice.choice(found))
 
 
-async def _ballot(line: Line, dice: random.Random, _turn: int) -> None:
-    for poll in [poll for poll in line.polls.values() if poll["state"] == "open"]:
-        options = [option["id"] for option in poll["options"]]
-        many = dice.randint(poll.get("least", 1), poll.get("most", 1))
-        await line.do("cast_ballot", id=poll["id"], choices=dice.sample(options, many))
+async def _ballot(line: Line, dice: random.Random) -> bool:
+    """Answer an open poll that waits for us, most of the times that we look."""
+    waiting = [
+        poll for poll in line.polls.values() if poll["state"] == "open" and poll["id"] not in line.ballots
+    ]
+    if not waiting or dice.random() < 0.3:  # noqa: PLR2004 - some think longer
+        return False
+    options = [option["id"] for option in waiting[0]["options"]]
+    many = dice.randint(waiting[0].get("least", 1), waiting[0].get("most", 1))
+    await line.do("cast_ballot", id=waiting[0]["id"], choices=dice.sample(options, many))
+    return True
 
 
 async def _react(line: Line, dice: random.Random, _turn: int) -> None:

@@ -14,7 +14,7 @@ Frame = dict[str, Any]
 
 
 class Line:
-    """One person's connection to a room. `questions`, `messages`, `polls`: what the person has been shown.
+    """One person's connection to a room. `questions`, `messages`, `polls` and `ballots`: what it was shown.
 
     Args:
         url: the server, `http://…`.
@@ -33,6 +33,7 @@ class Line:
         self.questions: dict[str, Frame] = {}
         self.messages: dict[str, Frame] = {}
         self.polls: dict[str, Frame] = {}
+        self.ballots: set[str] = set()
         self.admitted = asyncio.Event()
 
     async def open(self) -> None:
@@ -130,5 +131,7 @@ class Line:
                 self.questions.pop(event["id"], None)
             elif event["t"] in ("poll_filed", "poll_listed"):
                 self.polls[event["poll"]["id"]] = event["poll"]
+            elif event["t"] == "ballot_cast":
+                self.ballots.add(event["id"])
             elif event["t"] == "posted":
                 self.messages[event["message"]["id"]] = event["message"]

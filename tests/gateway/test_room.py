@@ -29,7 +29,7 @@ from live.stores import Position, Row, open_store
 from rooms import Level, Role, SetState, State
 from rooms import Refused as Refusal
 from rooms.chat import DeleteMessage, EditMessage, Post, SetChatRules
-from rooms.door import Admit, Remove, Standing
+from rooms.door import Admit, Leave, Remove, Standing
 from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm, ShowResults
 from rooms.queue import Approve, Ask, Vote, Withdraw
 from rooms.session import ChangeSettings
@@ -441,16 +441,29 @@ async def test_signals_are_aggregated_and_never_shown_for_few(node):
         await crowd[0].send(Typing())
         await until(lambda: mio.signals.typing == ["p0"] and mio.signals.online == 6)
         assert mio.signals.waves == {}
-        await crowd[4].send(Signal(kind="nod"))
+        # On no path: not live, not to who comes later or again, and nothing of it is in the log.
+        fifth = await node.viewer(session, "attendee:fifth").connect()
+        await crowd[0].drop()
+        await crowd[0].connect()
+        await until(lambda: mio.signals.online == 7)
+        assert not any('"nod"' in viewer.said() for viewer in (mio, fifth, *crowd))
+        rows = await node.hub._store.read(session, 0, 1000)
+        assert not any(b'"nod"' in row.body for row in rows)
+        await fifth.do(Leave())
+        for viewer in crowd:
+            await viewer.send(Signal(kind="nod"))
         await until(lambda: mio.signals.waves == crowd[0].signals.waves == {"nod": 5})
         assert crowd[0].signals.present is None
         assert mio.signals.present == ["mio", "p0", "p1", "p2", "p3", "p4"]
+        await crowd[4].do(Leave())
+        await until(lambda: mio.signals.waves == {})
+        assert not any("p4" in frame for frame in crowd[0].frames if '"signals"' in frame)
         await crowd[0].do(Post(text="said"))
         await until(lambda: mio.signals.typing == [])
         for viewer in crowd:
             await viewer.drop()
         late = await node.viewer(session, "attendee:p9").connect()
-        await until(lambda: late.signals.online == 7)
+        await until(lambda: late.signals.online == 6)
         await late.drop()
 
 
