@@ -12,7 +12,7 @@ from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.tallies import Tallies
-from live.gateway.viewing import Blinding, Caller, Cards, Member, deliver, seen_by
+from live.gateway.viewing import Blinding, Caller, Cards, Member, Replays, deliver, seen_by
 from live.gateway.writing import KEPT, Log, Outcome, Wish
 from live.protocol.codes import Close
 from live.protocol.frames import (
@@ -90,6 +90,7 @@ class Host:
         self.used_at = setting.clock()
         self._setting = setting
         self._cards = Cards({})
+        self._replays = Replays()
         self._strangers: set[str] = set()
         self._unsent: list[Entry] = []
         self._flushing: asyncio.TimerHandle | None = None
@@ -181,6 +182,7 @@ class Host:
     def _show(self, card: Card) -> None:
         self.flush()
         self._cards.by_id[card.id] = card
+        self._replays.forget()
         if card.id not in self.room.door.people:
             return
         least = Level.ADMITTED if self.room.door.is_inside(card.id) else Level.STAFF
@@ -257,6 +259,7 @@ class Host:
     def forget(self, person: str) -> None:
         """Drop a person's card from memory, and the connection with it."""
         self._cards.by_id.pop(person, None)
+        self._replays.forget()
         if (member := self.members.get(person)) is not None:
             member.tell(lambda connection: connection.close(Close.REMOVED))
 
@@ -368,6 +371,7 @@ class Host:
         if not self.room.session.id or self.room.session.state is State.CLOSED:
             self.close_all(Close.ENDED)
             return
+        self._replays.forget()
         self._moved(list(self.members))
         for member in self.members.values():
             self._welcome(member, self.log.lost)
@@ -416,9 +420,7 @@ class Host:
         if not self._follows(member, hello) or not self._in_ring(hello.seq):
             return False
         seq = hello.seq or 0
-        seen = seen_by(member.level, member.names, (entry for entry in self.log.ring if entry.seq > seq))
-        people = self._cards.named(event for entry in seen for event in entry.events)
-        member.push(Message.of(Events(seq=self.room.seq, entries=seen, cards=people)))
+        member.push(self._replays.of(member, seq, self.log.ring, self.room.seq, self._cards))
         return True
 
     def _snapshot(self, member: Member) -> None:

@@ -15,6 +15,8 @@ from live.gateway.message import Message
 from live.protocol.frames import Card, Events, Seen
 from rooms import SUBJECT, Entry, Event, Level, Role, visible
 
+REPLAYS_KEPT = 64
+"""Positions for which what was missed is kept ready; a storm comes back from few."""
 ALIASES_KEPT = 20_000
 """Blinded names that are not computed anew."""
 PROSE = frozenset({"text", "answer", "title", "label", "key", "low", "high"})
@@ -176,6 +178,36 @@ def addressed(entries: Iterable[Entry]) -> set[str]:
         for event in entry.events
         if event.audience == SUBJECT and isinstance(to := getattr(event, "to", None), str)
     }
+
+
+class Replays:
+    """What those who come back are sent: made once for all of a level who were away since the same entry."""
+
+    def __init__(self) -> None:
+        self._at = -1
+        self._special: dict[int, set[str]] = {}
+        self._ready: dict[tuple[Level, int], Message] = {}
+
+    def forget(self) -> None:
+        """Cards have changed."""
+        self._at = -1
+
+    def of(self, member: Member, after: int, ring: Iterable[Entry], position: int, cards: Cards) -> Message:
+        """What a member has missed since entry `after`, up to `position`, the newest in `ring`."""
+        if position != self._at or len(self._ready) >= REPLAYS_KEPT:
+            self._at, self._special, self._ready = position, {}, {}
+        if (message := self._ready.get((member.level, after))) is not None and not (
+            self._special[after] & member.names
+        ):
+            return message
+        entries = [entry for entry in ring if entry.seq > after]
+        special = self._special.setdefault(after, addressed(entries))
+        seen = seen_by(member.level, member.names, entries)
+        people = cards.named(event for entry in seen for event in entry.events)
+        message = Message.of(Events(seq=position, entries=seen, cards=people))
+        if not special & member.names:
+            self._ready[member.level, after] = message
+        return message
 
 
 def deliver(members: Iterable[Member], entries: Sequence[Entry], cards: Cards) -> None:

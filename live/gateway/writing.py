@@ -35,7 +35,8 @@ RING: Final = 1024
 """Entries kept for viewers who resume."""
 PAGE: Final = 256
 SNAPSHOT_EVERY: Final = 200
-"""Entries between two snapshots in the store."""
+"""Entries between two snapshots in the store; more in a room whose snapshot holds much, so that the work of
+writing snapshots grows only as fast as the room."""
 KEPT: Final = 4096
 """Entries that stay in the store below the snapshot, for viewers who come back after long."""
 ERASE_SECONDS: Final = (0.2, 5.0)
@@ -86,7 +87,7 @@ class Log:
         self._news: asyncio.Queue[Batch] = asyncio.Queue(PAGE)
         self._wake = asyncio.Event()
         self.lost = 0
-        self._saved = 0
+        self._saved = self._weight = 0
         self._writing = False
         self._doubtful = False
         self._erasing: list[tuple[int, Gone]] = []
@@ -327,10 +328,11 @@ class Log:
         return entries, outcomes
 
     async def _save_now_and_then(self) -> None:
-        if self.room.seq - self._saved < SNAPSHOT_EVERY or self._erasing:
+        if self.room.seq - self._saved < max(SNAPSHOT_EVERY, self._weight // 4) or self._erasing:
             return
-        at, body = self.position, _encode(self.room.snapshot())
-        self._saved = at.seq
+        snapshot = self.room.snapshot()
+        at, body = self.position, _encode(snapshot)
+        self._saved, self._weight = at.seq, len(snapshot.events)
         with contextlib.suppress(StoreAway):  # the next batch tries again
             await self._store.save_snapshot(self.session, at, body)
             if at.seq > KEPT:
