@@ -8,8 +8,12 @@ import pytest
 
 from live.demo.pictures import Picture, Tone
 from live.demo.whip import Peer, Refusal
+from live.protocol.frames import Done
+from rooms.hands import AnswerInvitation, Invite, RaiseHand
+from rooms.stage import BringOn, TakeOff
 from tests.kit.polling import until
 from tests.kit.server import MadoiServer
+from tests.kit.viewer import Viewer as Seat
 from tests.media.offers import OBS, OBS_SIMULCAST, PLAIN_CHROMIUM, PUBLISHERS, player
 
 SDP = {"Content-Type": "application/sdp"}
@@ -88,6 +92,44 @@ async def test_a_shared_speaker_link_used_by_an_encoder_is_one_person(server, cl
         await encoder.close()
     counts = server.ask("GET", f"/api/sessions/{made.id}").json()["counts"]
     assert counts["inside"] == 1
+
+
+async def test_who_is_brought_on_stage_publishes_beside_the_watch_and_is_shown_out_alike(
+    server, client, viewers
+):
+    made = server.make_session("交流会", kind="networking")
+    server.move(made.id, "live")
+    room = f"ws://localhost:{server.port}/rooms/{made.id}/socket"
+    tickets = {name: server.ticket(made.id, "attendee", name) for name in ("青木", "別所")}
+    moderator = Seat(room, server.ticket(made.id, "moderator", "美香"))
+    async with moderator, Seat(room, tickets["青木"]) as guest:
+        watch = viewers(tickets["青木"])
+        await watch.peer.watch(made.id, watch.on_track)
+        other = viewers(tickets["別所"])
+        await other.peer.watch(made.id, other.on_track)
+        await until(lambda: watch.peer.connection.connectionState == "connected", within=20)
+        person = guest.welcome.you.id
+        assert isinstance(await guest.do(RaiseHand()), Done)
+        assert isinstance(await moderator.do(Invite(person=person)), Done)
+        assert isinstance(await guest.do(AnswerInvitation(accept=True)), Done)
+        speaker = Peer(client, tickets["青木"])
+        await speaker.publish(made.id, Picture(0), Tone(330, turn=1000))
+        assert isinstance(await moderator.do(BringOn(person=person)), Done)
+        await until(lambda: other.frames["video"] > 5, within=30)
+        assert watch.peer.connection.connectionState == "connected"
+        counts = server.ask("GET", f"/api/sessions/{made.id}").json()["counts"]
+        assert counts["inside"] == 3
+        assert isinstance(await moderator.do(TakeOff(person=person)), Done)
+        await until(lambda: speaker.connection.connectionState == "closed", within=30)
+        again = Peer(client, tickets["青木"])
+        with pytest.raises(Refusal) as refusal:
+            await again.publish(made.id, Picture(0))
+        assert (refusal.value.status, refusal.value.code) == (403, "role_refused")
+        await again.close()
+        await speaker.connection.close()
+        seated = viewers(tickets["青木"])
+        await seated.peer.watch(made.id, seated.on_track)
+        await until(lambda: seated.peer.connection.connectionState == "connected", within=30)
 
 
 async def test_attendees_do_not_publish(server, client, made):
