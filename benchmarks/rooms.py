@@ -1,9 +1,10 @@
 """`make bench-rooms`: what one delivery to one open page costs, beside the peers, in one run.
 
-Every server gets the same load: real WebSockets of a client in C (`peers/load.c`), one of which publishes
-texts of 200 bytes that all others hear. Servers take turns; the cost of a delivery is the server process's user
-and system CPU divided by the deliveries that the client counted. Events come 25 ms apart, so that batching helps
-nobody. Madoi alone keeps every event on disk before it tells anybody; the others keep nothing.
+Every server gets the same load: real WebSockets of a client in C (`peers/load.c`), one of which
+publishes texts of 200 bytes that all others hear. Servers take turns; the cost of a delivery is the
+server process's user and system CPU divided by the deliveries that the client counted. Events come 25 ms
+apart, so that batching helps nobody. Madoi alone keeps every event on disk before it tells anybody; the
+others keep nothing.
 
 Peers come from the registries: Socket.IO and `ws` by npm, uWebSockets by PyPI's socketify, nchan by Debian.
 What is missing is left out and said. `bare C` is a loop of send(), the floor.
