@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -114,7 +115,7 @@ def _reachable(host: str) -> str:
 async def _store(settings: Settings) -> tuple[Finding, bytes | None]:
     """The store, and the media secret that it keeps."""
     where = settings.data if settings.store == "embedded" else settings.store
-    shown = f"embedded in {where}" if settings.store == "embedded" else settings.store.rpartition("@")[2]
+    shown = f"embedded in {where}" if settings.store == "embedded" else _without_secrets(settings.store)
     try:
         began = time.perf_counter()
         store = await open_store(where)
@@ -127,6 +128,12 @@ async def _store(settings: Settings) -> tuple[Finding, bytes | None]:
     except (StoreAway, redis.RedisError, OSError) as error:
         return Finding("store", False, f"{shown}: {error}"), None
     return Finding("store", True, f"{shown}: writes ({waited:.0f} ms)"), secret
+
+
+def _without_secrets(url: str) -> str:
+    """A store's address as it may be shown: who asks, and the sentinels' password, left out."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _disk(settings: Settings) -> Finding:

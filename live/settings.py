@@ -101,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Annotated[
         str,
         msgspec.Meta(pattern=r"^(embedded$|rediss?(\+sentinel|\+cluster)?://|unix://)"),
-        _says("`embedded`, or redis://… for several servers or a replicated store"),
+        _says("`embedded`, or redis://, redis+sentinel://, redis+cluster://… for several servers"),
     ] = "embedded"
     public_url: Annotated[
         str,

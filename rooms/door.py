@@ -233,19 +233,19 @@ class DoorHeard(Event, frozen=True, tag="door_heard"):
         return _wordless(self, gone)
 
 
-class DoorTalkErased(Event, frozen=True, tag="door_talk_erased"):
-    """What was said at the door with a visitor who is forgotten is gone."""
+class Forgotten(Event, frozen=True, tag="person_forgotten"):
+    """Somebody had their data deleted: the name goes, and what was said at the door."""
 
-    audience = Level.STAFF
-    visitor: str
+    audience = Level.ADMITTED
+    person: str
 
     def apply(self, room: "Room") -> None:
-        """Forget the lines."""
-        room.door.talk.pop(self.visitor, None)
+        """Forget the lines; the name lies beside the log."""
+        room.door.talk.pop(self.person, None)
 
     def erases(self) -> Gone:
         """All words of that conversation."""
-        return Gone(visitors=frozenset({self.visitor}))
+        return Gone(visitors=frozenset({self.person}))
 
 
 class YourDoorTalkErased(Event, frozen=True, tag="your_door_talk_erased"):
@@ -255,7 +255,7 @@ class YourDoorTalkErased(Event, frozen=True, tag="your_door_talk_erased"):
     to: str
 
     def apply(self, room: "Room") -> None:
-        """Nothing more than `DoorTalkErased` says."""
+        """Nothing more than `Forgotten` says."""
 
 
 def _wordless(event: Wordy, gone: Gone) -> Wordy:

@@ -7,7 +7,7 @@ import msgspec
 
 from rooms.chat import HeldDropped, YoursDropped, posted, taken_away
 from rooms.core import Asked, Command, Event
-from rooms.door import DoorTalkErased, Standing, YourDoorTalkErased, leaving
+from rooms.door import Forgotten, Standing, YourDoorTalkErased, leaving
 from rooms.questions import LISTED, cards
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ class ForgetMe(Command, frozen=True, tag="forget_me"):
                 events += [HeldDropped(id=message.id), YoursDropped(to=asked.person, id=message.id)]
         events += self._questions(room, asked)
         if room.door.talk.get(asked.person):
-            events += [DoorTalkErased(visitor=asked.person), YourDoorTalkErased(to=asked.person)]
+            events.append(YourDoorTalkErased(to=asked.person))
         known = room.door.people.get(asked.person)
         if known is not None and known.standing in {Standing.INSIDE, Standing.WAITING}:
             events += leaving(room, known, Standing.LEFT, asked.at)
+        events.append(Forgotten(person=asked.person))
         return events
 
     @staticmethod

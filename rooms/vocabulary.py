@@ -15,7 +15,7 @@ AnyEvent = (
     | door.YouWereMuted
     | door.DoorSpoken
     | door.DoorHeard
-    | door.DoorTalkErased
+    | door.Forgotten
     | door.YourDoorTalkErased
     | stage.Seated
     | stage.Unseated

@@ -36,7 +36,7 @@ from live.stores import Store, StoreAway
 from rooms import Asked, Command, Entry, Level, Role, Room, State, due
 from rooms import Refused as Refusal
 from rooms.chat import Post
-from rooms.door import Filed
+from rooms.door import Filed, Forgotten
 
 log = structlog.get_logger()
 
@@ -256,10 +256,8 @@ class Host:
         self._catch_up_on_signals(member)
         self.presence.renewed = 0
 
-    def forget(self, person: str) -> None:
-        """Drop a person's card from memory, and the connection with it."""
-        self._cards.by_id.pop(person, None)
-        self._replays.forget()
+    def see_out(self, person: str) -> None:
+        """Close a person's connection for good."""
         if (member := self.members.get(person)) is not None:
             member.tell(lambda connection: connection.close(Close.REMOVED))
 
@@ -359,6 +357,9 @@ class Host:
             self._start_over()
         if not own:
             self._strangers |= {e.person.id for one in entries for e in one.events if isinstance(e, Filed)}
+        for event in (event for one in entries for event in one.events if isinstance(event, Forgotten)):
+            self._cards.by_id.pop(event.person, None)
+            self._replays.forget()
         if self._flushing is None:
             loop = asyncio.get_running_loop()
             tick = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS

@@ -181,7 +181,7 @@ class Hub:
         host = await self._host(session)
         await host.ask(caller, ForgetMe())
         await self._store.forget(session, caller.person)
-        host.forget(caller.person)
+        host.see_out(caller.person)
 
     async def reduce(self, session: str) -> None:
         """Leave only the organiser's record of a session; cards of who was never inside go, too.

@@ -1365,10 +1365,10 @@ export interface DoorHeardEvent {
   line: DoorMessage;
 }
 
-/** What was said at the door with a visitor who is forgotten is gone. Seen by: staff. */
-export interface DoorTalkErasedEvent {
-  t: "door_talk_erased";
-  visitor: string;
+/** Somebody had their data deleted: the name goes, and what was said at the door. Seen by: admitted. */
+export interface ForgottenEvent {
+  t: "person_forgotten";
+  person: string;
 }
 
 /** What you and the staff said at the door is gone. Seen by: subject. */
@@ -1581,7 +1581,7 @@ export type AnyEvent =
   | YouWereMutedEvent
   | DoorSpokenEvent
   | DoorHeardEvent
-  | DoorTalkErasedEvent
+  | ForgottenEvent
   | YourDoorTalkErasedEvent
   | SeatedEvent
   | UnseatedEvent

@@ -8,6 +8,7 @@ import time
 import msgspec
 import pytest
 
+from live.gateway import writing
 from live.gateway.host import SERVER
 from live.gateway.hub import Hub
 from live.gateway.viewing import Caller
@@ -234,6 +235,31 @@ async def test_a_person_who_is_forgotten_leaves_no_word_and_no_name(node):
             return not any(canary.encode() in row.body for row in await store.read(session, 0, 99))
 
         await until(gone)
+
+
+async def test_a_log_is_trimmed_below_its_snapshot_and_the_room_stays_whole(where, monkeypatch):
+    monkeypatch.setattr(writing, "KEPT", 100)
+    async with gateway(where) as node:
+        session, store = await node.session(), node.hub._store
+        async with node.viewer(session, "attendee:saki") as saki:
+            await saki.do(Post(text="first"))
+            for _ in range(2):
+                rules = [SetChatRules(slow=n % 600 + 1) for n in range(250)]
+                await asyncio.gather(*(node.hub.ask(session, SERVER, rule) for rule in rules))
+
+            async def trimmed():
+                rows = await store.read(session, 0, 1)
+                return rows[0].seq > 100
+
+            await until(trimmed)
+            saved, first = await store.snapshot(session), (await store.read(session, 0, 1))[0].seq
+            assert first == saved.seq - 100 + 1
+        facts = list((await node.hub.room(session)).facts())
+    async with gateway(where) as again:
+        room = await again.hub.room(session)
+        assert list(room.facts()) == facts
+        assert [stay.person for stay in room.attendance.stays()] == ["saki"]
+        assert [message.text for message in room.chat.messages.values()] == ["first"]
 
 
 async def test_the_newer_of_two_seats_holds_whatever_the_nodes_clocks_say(where):

@@ -60,8 +60,8 @@ class Mirror:
                 self.one["muted"] = event.on
             case door.DoorSpoken() | door.DoorHeard():
                 self.talk[event.line.id] = event.line
-            case door.DoorTalkErased():
-                self.talk = {id_: line for id_, line in self.talk.items() if line.visitor != event.visitor}
+            case door.Forgotten():
+                self.talk = {id_: line for id_, line in self.talk.items() if line.visitor != event.person}
             case door.YourDoorTalkErased():
                 self.talk = {id_: line for id_, line in self.talk.items() if line.visitor != event.to}
             case stage.Seated():

@@ -4,11 +4,15 @@ import asyncio
 
 import pytest
 
+from live.gateway import writing
+from live.protocol.frames import Done
 from live.stores import EDITIONS, Position, StoreAway, Taken, open_store
 from live.stores.redis import RedisStore
 from live.stores.routes import BadUrl, read_url
+from rooms.chat import DeleteMessage, Post
 from tests.kit.polling import until
 from tests.kit.redis import waited
+from tests.kit.rooms import gateway
 
 START = Position(1, 0)
 
@@ -70,6 +74,47 @@ async def test_an_append_counts_only_when_a_replica_has_it(replicated):
     assert await until(kept, 20) == (1, 2)
     await store.append("room", Position(1, 2), [b"3"])
     await store.close()
+
+
+async def test_nobody_is_told_done_before_a_replica_has_it(replicated, monkeypatch):
+    monkeypatch.setattr(writing, "PATIENCE_SECONDS", 2.5)
+    async with gateway(f"{replicated.url}?replicas=1") as node:
+        session = await node.session()
+        async with node.viewer(session, "moderator:mio") as mio:
+            assert isinstance(await mio.do(Post(text="before")), Done)
+            replicated.replica.kill()
+            refused = await mio.do(Post(text="during"), nonce="the-same-nonce")
+            assert refused.why == "store_away"
+            assert (await mio.do(Post(text="during"), nonce="the-same-nonce")).why == "store_away"
+            await asyncio.to_thread(replicated.replica.start)
+
+            async def done():
+                answer = await mio.do(Post(text="during"), nonce="the-same-nonce")
+                return answer if isinstance(answer, Done) else None
+
+            await until(done, 30)
+            await until(lambda: mio.texts == ["before", "during"])
+
+
+async def test_people_stay_in_the_room_through_a_failover(replicated):
+    async with gateway(f"{replicated.url}?replicas=1") as node:
+        session = await node.session()
+        async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:ken") as ken:
+            said = [(await mio.do(Post(text=str(n)))).seq for n in range(5)]
+            replicated.master.kill()
+            await asyncio.to_thread(waited, replicated.failed_over)
+            # The new master has no replica of its own yet: nothing may be acknowledged. It gets one.
+            replicated.master.options = ("--replicaof", "127.0.0.1", str(replicated.replica.port))
+            await asyncio.to_thread(replicated.master.start)
+
+            async def done():
+                answer = await mio.do(Post(text="after"), nonce="after-failover", within=20)
+                return answer.seq if isinstance(answer, Done) else None
+
+            assert await until(done, 40) > max(said)
+            await until(lambda: mio.texts == ken.texts == [*map(str, range(5)), "after"])
+            assert mio.closed is ken.closed is None
+            assert mio.welcome.lost == 0
 
 
 async def test_a_failover_loses_nothing_that_a_replica_has_confirmed(replicated):
@@ -172,3 +217,26 @@ async def test_erased_bytes_leave_a_file_whose_rewriting_was_under_way(own_redis
 
     await until(absent, 30)
     await store.close()
+
+
+async def test_deleted_words_leave_the_append_only_file_and_the_dump(own_redis):
+    own_redis.ask("CONFIG", "SET", "save", "3600 1")
+    own_redis.ask("SAVE")
+    canary = "canary-that-was-deleted"
+
+    def on_disk():
+        files = [path for path in own_redis.folder.rglob("*") if path.is_file() and "temp-" not in path.name]
+        try:
+            return sorted(path.suffix for path in files if canary.encode() in path.read_bytes())
+        except FileNotFoundError:
+            return ["changing"]
+
+    async with gateway(own_redis.url) as node:
+        session = await node.session()
+        async with node.viewer(session, "moderator:mio") as mio:
+            await mio.do(Post(text=canary))
+            (message,) = await mio.holds(lambda room: list(room.messages.values()))
+            own_redis.ask("SAVE")
+            assert on_disk()
+            await mio.do(DeleteMessage(id=message.id))
+            await until(lambda: on_disk() == [], 30)

@@ -80,6 +80,13 @@ def test_doctor_finds_a_taken_port_and_a_store_that_cannot_be(madoi, tmp_path):
     assert "BAD  store" in ill.output
 
 
+def test_doctor_shows_where_the_store_is_without_its_passwords(madoi, tmp_path):
+    url = "redis+sentinel://:canary@127.0.0.1:1/service?sentinel_password=canary"
+    said = madoi("doctor", "--data", tmp_path, "--port", "0", "--store", url).output
+    assert "127.0.0.1:1/service" in said
+    assert "canary" not in said
+
+
 def test_doctor_tells_which_body_sends_media(madoi, tmp_path, monkeypatch):
     arguments = ("doctor", "--data", tmp_path, "--port", "0")
     assert "ok   fan-out        python body" in madoi(*arguments, MADOI_FANOUT="python").output

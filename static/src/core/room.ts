@@ -175,7 +175,11 @@ const folds: Folds = {
     ...room,
     door: { ...room.door, [line.visitor]: upsert(room.door[line.visitor] ?? [], line) },
   }),
-  door_talk_erased: (room, { visitor }) => ({ ...room, door: without(room.door, visitor) }),
+  person_forgotten: (room, { person }) => ({
+    ...room,
+    door: without(room.door, person),
+    cards: without(room.cards, person),
+  }),
   your_door_talk_erased: (room) => ({ ...room, mine: { ...room.mine, door: [] } }),
   door_heard: (room, { line }) => ({ ...room, mine: { ...room.mine, door: upsert(room.mine.door, line) } }),
   seated: (room, { person }) =>
