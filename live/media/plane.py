@@ -272,6 +272,7 @@ class Plane:
             "paced_out": sum(room.pacing.dropped for room in self._rooms.values()),
             "strange": self._strange,
             "over_budget": sum(p.budget.refused for p in self._peers.values()),
+            "segments": int(self._port.segments),
             "tcp_connections": len(self._port.streams.connections),
             **{f"datagrams_{name}": value for name, value in self._port.counts.items()},
         }
