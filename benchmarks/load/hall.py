@@ -109,13 +109,14 @@ class Hall:
             viewer.got = 0
             del viewer.latencies[:]
         sent, gave_up = self.publisher.sent, await self.server.lost()
-        before, cpu = process.drops(), process.cpu(self.server.pid)
+        ports = {viewer.transport.port for viewer in self.audience.viewers}
+        before, cpu = process.drops(ports), process.cpu(self.server.pid)
         self.publisher.play()
         await asyncio.sleep(seconds)
         self.publisher.pause()
         await asyncio.sleep(QUIET)
         cpu = process.cpu(self.server.pid) - cpu
-        after = process.drops()
+        after = process.drops(ports)
         sent = self.publisher.sent - sent
         arrived = sum(
             viewer.got if viewer.whole else after[viewer.transport.port] - before[viewer.transport.port]

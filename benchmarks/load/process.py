@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Collection
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -23,13 +24,24 @@ def memory(pid: int) -> int:
     raise ProcessLookupError(pid)
 
 
-def drops() -> dict[int, int]:
-    """By local UDP port: the datagrams that its socket refused, by its filter or for want of room."""
-    found = {}
-    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
-        fields = line.split()
-        found[int(fields[1].rpartition(":")[2], 16)] = int(fields[-1])
-    return found
+def drops(ports: Collection[int]) -> dict[int, int]:
+    """By local UDP port: the datagrams that its socket refused, by its filter or for want of room.
+
+    The kernel's list may skip sockets while others are being opened or closed; then it is read again.
+
+    Raises:
+        LookupError: a port is not there.
+    """
+    found: dict[int, int] = {}
+    for _ in range(20):
+        for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+            fields = line.split()
+            port = int(fields[1].rpartition(":")[2], 16)
+            if port in ports:
+                found[port] = int(fields[-1])
+        if len(found) == len(ports):
+            return found
+    raise LookupError("a socket is not listed in /proc/net/udp")
 
 
 def allow_sockets(count: int) -> None:
