@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import select
 import socket
 import struct
 from pathlib import Path
@@ -316,9 +317,11 @@ class Narrow:
             end.setblocking(False)
 
     def fill(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self.near.send(bytes(4096)):
-                pass
+        """Until it stays full: what was sent may still be moving to the far end's buffer."""
+        while select.select([], [self.near], [], 0.2)[1]:
+            with contextlib.suppress(BlockingIOError):
+                while self.near.send(bytes(4096)):
+                    pass
 
     def drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
