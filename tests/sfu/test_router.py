@@ -125,6 +125,55 @@ def test_padding_leaves_no_hole():
     assert out == list(range(1, 33))
 
 
+def test_a_picture_is_whole_with_its_marker_whatever_sound_comes_between():
+    router: Router[str] = Router()
+    curtain_up(router)
+    router.publish("ann", camera_spec("ann", 1000), 1.0)
+    router.publish("ann", sound_spec("ann", 2000), 1.0)
+    told = []
+    for number, (ssrc, pt, marker) in enumerate(
+        [(1000, 96, 0), (2000, 111, 0), (1000, 96, 0x80), (2000, 111, 0), (1000, 96, 0)]
+    ):
+        payload = vp8_payload(number, key=True) if ssrc == 1000 else bytes(40)
+        rtp = Rtp(
+            marker=marker, pt=pt, sequence=number, timestamp=9, ssrc=ssrc, extensions={}, payload=payload
+        )
+        router.receive_rtp("ann", write_rtp(rtp), 1.0)
+        told.append(router.midframe)
+    assert told == [True, True, False, False, True]
+
+
+def test_who_comes_goes_or_switches_changes_the_cast_and_nothing_else_does():
+    router: Router[str] = Router()
+    curtain_up(router)
+    router.publish("ann", camera_spec("ann", 1000), 1.0)
+    numbers = itertools.count(1)
+
+    def cast(*, key: bool = False):
+        number = next(numbers)
+        payload = vp8_payload(number, key=key)
+        rtp = Rtp(
+            marker=0, pt=96, sequence=number, timestamp=number, ssrc=1000, extensions={}, payload=payload
+        )
+        router.receive_rtp("ann", write_rtp(rtp), 1.0)
+        return [fanout.cast for fanout in router.drain().fanouts]
+
+    router.watch("bob", "bob", False, POOL, 1.0)
+    cast(key=True)
+    (first,) = cast()
+    assert cast() == [first]
+    assert first.peers == ("bob",)
+    router.watch("cleo", "cleo", False, POOL, 1.0)
+    assert cast() == [first]  # she waits for a keyframe
+    cast(key=True)
+    (both,) = cast()
+    assert both.peers == ("bob", "cleo")
+    router.leave("bob", 1.0)
+    (left,) = cast()
+    assert left.peers == ("cleo",)
+    assert first.peers == ("bob",)
+
+
 def test_a_restarted_encoder_leaves_no_hole():
     theatre = Theatre()
     theatre.stage(["ann"])
