@@ -21,6 +21,7 @@ from live.curtain import Curtain
 from live.gateway.hub import Hub
 from live.gateway.serving import UVICORN, DrainingServer, listen
 from live.neighbours import HubRooms, LinkMedia, socket_route
+from live.nodes import Homes, NodeMedia, node_key, node_name
 from live.settings import Settings
 from live.stores import open_store
 from live.stores.serving import keep_serving
@@ -83,6 +84,11 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
         stack.push_async_callback(hub.close)
         register, rooms, outsiders = Register(store), HubRooms(hub), dict[str, set[str]]()
         curtain = Curtain(media, outsiders, register.follow)
+        nodes = None
+        if settings.store != "embedded":
+            homes = Homes(store, node_name(settings.node_url, port))
+            nodes = NodeMedia(media, homes, rooms, hub, curtain.settle, outsiders, node_key(secret))
+            await stack.enter_async_context(nodes.running())
         desk = Desk(
             settings=settings,
             organiser_token=settings.organiser_token or _derived_token(secret),
@@ -90,7 +96,7 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
             register=register,
             tickets=Tickets(secret),
             rooms=rooms,
-            media=media,
+            media=nodes or media,
             port=port,
             settle=curtain.settle,
             outsiders=outsiders,
@@ -102,6 +108,8 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
         stack.push_async_callback(_stop, asyncio.create_task(keep_retention(desk), name="retention"))
         numbers = Numbers()
         routes = [socket_route(hub, desk, settings), *web_routes(desk, numbers)]
+        if nodes is not None:
+            routes.insert(0, nodes.route())
         yield Server(Guard(Starlette(routes=routes), settings, numbers), desk, hub)
 
 

@@ -11,6 +11,7 @@ from live.gateway.socket import RoomSocket
 from live.gateway.viewing import Caller
 from live.media import (
     Answer,
+    LineFacts,
     MediaFleet,
     MediaRefused,
     MediaSettings,
@@ -34,12 +35,16 @@ class HubRooms:
 
     Args:
         hub: already started.
+
+    Attributes:
+        on_stage: called with a room whose stage frames, made here, have changed.
     """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._notices: dict[str, dict[Level, Stage]] = {}
         self._gone: list[str] = []
+        self.on_stage: Callable[[str], None] | None = None
 
     async def room(self, session: str) -> Room:
         """Return the session's room as the log has it now."""
@@ -78,7 +83,7 @@ class HubRooms:
         )
         frames = self._notices.setdefault(session, {})
         frames[Level.STAGE if notice.behind else Level.ADMITTED] = frame
-        self._hub.signal(session, frames)
+        self._signal(session, frames)
 
     def gone(self, workers: tuple[str, ...]) -> None:
         """Tell every room here which media workers died: media that was there is to be set up anew."""
@@ -87,7 +92,22 @@ class HubRooms:
             frames = self._notices.setdefault(session, {Level.ADMITTED: Stage()})
             for level, frame in frames.items():
                 frames[level] = msgspec.structs.replace(frame, gone=self._gone)
+            self._signal(session, frames)
+
+    def shown(self, session: str) -> dict[Level, Stage]:
+        """Return what viewers of a room know of its stage."""
+        return self._notices.get(session, {})
+
+    def show(self, session: str, frames: dict[Level, Stage]) -> None:
+        """Show viewers here what another server, the media's home, tells."""
+        if frames != self._notices.get(session):
+            self._notices[session] = frames
             self._hub.signal(session, frames)
+
+    def _signal(self, session: str, frames: dict[Level, Stage]) -> None:
+        self._hub.signal(session, frames)
+        if self.on_stage is not None:
+            self.on_stage(session)
 
 
 def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
@@ -206,21 +226,24 @@ class LinkMedia:
 
     async def lines(self, room: str) -> list[PublisherLine]:
         """Tell how the publishers' lines are doing."""
+        return publisher_lines(await self.line_facts(room))
+
+    async def line_facts(self, room: str) -> list[LineFacts]:
+        """Return the same as the workers tell it."""
         with _problems():
-            lines = await self._link.lines(room)
-        return [
-            PublisherLine(
-                line.person,
-                line.quality,
-                line.transport,
-                None if line.round_trip is None else round(line.round_trip * 1000),
-                [
-                    PublisherStream(s.source, s.rid, s.bitrate, round(s.loss, 3), round(s.jitter * 1000))
-                    for s in line.streams
-                ],
-            )
-            for line in lines
-        ]
+            return await self._link.lines(room)
+
+    def has(self, resource: str) -> bool:
+        """Tell whether a resource is at one of our workers."""
+        return self._link.has(resource)
+
+    def occupied(self) -> set[str]:
+        """Return the rooms in which anybody has media here."""
+        return self._link.occupied()
+
+    async def clear(self, room: str) -> None:
+        """End everything that anybody has in a room."""
+        await self._link.expel(room, None)
 
     async def stats(self) -> list[dict[str, int | float | str]]:
         """Count, worker by worker."""
@@ -236,3 +259,20 @@ def _problems() -> Iterator[None]:
         passes = refused.status >= 500 or refused.status == 429  # noqa: PLR2004 - trouble that passes
         wait = 1000 if passes else None
         raise Problem(refused.code, status=refused.status, wait=wait) from refused
+
+
+def publisher_lines(lines: list[LineFacts]) -> list[PublisherLine]:
+    """Write lines as the HTTP side shows them."""
+    return [
+        PublisherLine(
+            line.person,
+            line.quality,
+            line.transport,
+            None if line.round_trip is None else round(line.round_trip * 1000),
+            [
+                PublisherStream(s.source, s.rid, s.bitrate, round(s.loss, 3), round(s.jitter * 1000))
+                for s in line.streams
+            ],
+        )
+        for line in lines
+    ]

@@ -109,6 +109,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "how browsers reach this server, such as https://madoi.example.org; empty: http://localhost:port"
         ),
     ] = ""
+    node_url: Annotated[
+        str,
+        msgspec.Meta(pattern="^(https?://.+)?$"),
+        _says(
+            "how other servers of the same store reach this one, such as http://10.0.0.5:8000; empty: they "
+            "cannot, and a balancer must send all people of a session to the same server"
+        ),
+    ] = ""
     origins: Annotated[
         tuple[str, ...], _says("further origins whose pages may use the API and the socket, besides our own")
     ] = ()

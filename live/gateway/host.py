@@ -57,6 +57,10 @@ SERVER = Caller(person="server", role=Role.ORGANISER, name="")
 Change = Callable[[str, Room], None]
 
 
+STAGE: Final = b"stage "
+"""Begins a whisper about the stage, which a node's media tells to other nodes' viewers."""
+
+
 class Setting(msgspec.Struct, frozen=True):
     """What a host needs from the world.
 
@@ -67,6 +71,7 @@ class Setting(msgspec.Struct, frozen=True):
         fresh: Makes an identifier that nobody can guess.
         changed: Called with the session and its room after every change.
         paging: Who may read old entries from the store at the same time.
+        staged: Called with the session and what another node whispers about its stage.
     """
 
     store: Store
@@ -75,6 +80,7 @@ class Setting(msgspec.Struct, frozen=True):
     fresh: Callable[[], str]
     changed: Change
     paging: asyncio.Semaphore
+    staged: Callable[[str, bytes], None]
 
 
 class Host:
@@ -121,7 +127,10 @@ class Host:
     async def _overhear(self) -> None:
         async with contextlib.aclosing(self._setting.store.whispers(self.session)) as whispers:
             async for body in whispers:
-                self.presence.overhear(body, self._setting.clock())
+                if body.startswith(STAGE):
+                    self._setting.staged(self.session, body.removeprefix(STAGE))
+                else:
+                    self.presence.overhear(body, self._setting.clock())
 
     # -- asking ------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from live.gateway.host import PAGING, Change, Host, Setting
+from live.gateway.host import PAGING, STAGE, Change, Host, Setting
 from live.gateway.viewing import Blinding, Caller, Line, Member
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
@@ -74,6 +74,7 @@ class Hub:
         self._hosts: dict[str, asyncio.Task[Host]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._changes: list[Change] = []
+        self._stages: list[Callable[[str, bytes], None]] = []
         self._ticking: asyncio.Task[None] | None = None
         self._notices: dict[str, Mapping[Level, Server]] = {}
         self._draining = False
@@ -85,8 +86,9 @@ class Hub:
             StoreAway: The store does not answer.
         """
         blinding = Blinding(await self._store.secret())
+        paging = asyncio.Semaphore(PAGING)
         self._setting = Setting(
-            self._store, blinding, self._clock, fresh, self._changed, asyncio.Semaphore(PAGING)
+            self._store, blinding, self._clock, fresh, self._changed, paging, self._staged
         )
         self._ticking = asyncio.create_task(self._tick(), name="hub tick")
 
@@ -141,6 +143,18 @@ class Hub:
     def on_change(self, call: Change) -> None:
         """Have `call(session, room)` called when a room opens and after each change; it must not wait."""
         self._changes.append(call)
+
+    def on_stage(self, call: Callable[[str, bytes], None]) -> None:
+        """Have `call(session, body)` called with what any node whispers about a stage; it must not wait."""
+        self._stages.append(call)
+
+    async def whisper_stage(self, session: str, body: bytes) -> None:
+        """Whisper to the other nodes with viewers of a room; may be lost.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        await self._store.whisper(session, STAGE + body)
 
     def signal(self, session: str, frames: Mapping[Level, Server]) -> None:
         """Send each viewer the frame of the highest level reached; the newest also to those who come later.
@@ -311,6 +325,13 @@ class Hub:
         if (running := self._running.pop(host.session, None)) is not None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    def _staged(self, session: str, body: bytes) -> None:
+        for call in self._stages:
+            try:
+                call(session, body)
+            except Exception:
+                log.exception("a listener to stages failed", session=session)
 
     def _changed(self, session: str, room: Room) -> None:
         for call in self._changes:

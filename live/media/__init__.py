@@ -2,6 +2,7 @@
 
 from live.media.control import (
     Answer,
+    LineFacts,
     MediaRefused,
     MediaSettings,
     Patch,
@@ -14,6 +15,7 @@ from live.media.link import MediaLink
 
 __all__ = [
     "Answer",
+    "LineFacts",
     "MediaFleet",
     "MediaLink",
     "MediaRefused",

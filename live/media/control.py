@@ -268,11 +268,11 @@ class Relay(msgspec.Struct, frozen=True, tag="relay"):
 
 
 class Expel(msgspec.Struct, frozen=True, tag="expel"):
-    """End everything a person has in a room."""
+    """End everything a person has in a room; None: everything that anybody has."""
 
     ref: int
     room: str
-    person: str
+    person: str | None
 
 
 class Count(msgspec.Struct, frozen=True, tag="count"):

@@ -147,8 +147,8 @@ class MediaFleet:
         with _gone():
             await self._holder(resource).delete(room, resource)
 
-    async def expel(self, room: str, person: str) -> None:
-        """Ends everything a person has in a room, wherever it is; a dead worker has done so already."""
+    async def expel(self, room: str, person: str | None) -> None:
+        """Ends everything a person, or for None anybody, has in a room; a dead worker has done so already."""
         await asyncio.gather(*(link.expel(room, person) for link in self.links))
 
     async def stage(self, room: str, facts: StageFacts) -> None:
@@ -182,7 +182,17 @@ class MediaFleet:
 
     async def lines(self, room: str) -> list[LineFacts]:
         """How the lines of a room's publishers are doing, as its home sees them."""
-        return await self._place(room, at_home=True).lines(room)
+        home = self._placement.home(room)
+        return [] if home is None else await self.links[home].lines(room)
+
+    def has(self, resource: str) -> bool:
+        """The resource's worker is one of ours, and lives."""
+        life = resource.partition(".")[0]
+        return any(link.life == life and link.ready for link in self.links)
+
+    def occupied(self) -> set[str]:
+        """Rooms in which anybody has media."""
+        return self._placement.occupied()
 
     # — where things are —
 

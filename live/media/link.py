@@ -193,8 +193,8 @@ class MediaLink:
         """Ends a resource."""
         await self._ask(Delete(self._next(), room, resource), Done)
 
-    async def expel(self, room: str, person: str) -> None:
-        """Ends everything a person has in a room; a dead worker has done so already."""
+    async def expel(self, room: str, person: str | None) -> None:
+        """Ends everything a person, or for None anybody, has in a room; a dead worker has done so already."""
         with contextlib.suppress(Unavailable):
             await self._ask(Expel(self._next(), room, person), Done)
 

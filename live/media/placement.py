@@ -99,6 +99,10 @@ class Placement:
         self._homes.pop(room, None)
         return True
 
+    def occupied(self) -> set[str]:
+        """Rooms with peers anywhere."""
+        return {room for peers in self._peers for room, count in peers.items() if count > 0}
+
     def rooms(self, worker: int) -> int:
         """How many rooms a worker is home to."""
         return sum(home == worker for home in self._homes.values())

@@ -243,11 +243,11 @@ class Plane:
         self._dirty.add(hall)
         self._pause()
 
-    def expel(self, room: str, person: str) -> None:
-        """Ends everything a person has in a room."""
+    def expel(self, room: str, person: str | None) -> None:
+        """Ends everything a person, or for None anybody, has in a room."""
         hall = self._rooms.get(room)
         for peer in list(hall.peers.values()) if hall else []:
-            if peer.person == person:
+            if person is None or peer.person == person:
                 self._end(peer, on_purpose=True)
         self._pause()
 

@@ -227,6 +227,20 @@ class EmbeddedStore:
             "select value from fact where key = ? and until > ?", f"fact:{key}", time.time()
         )
 
+    async def hold(self, key: str, holder: bytes, seconds: float) -> bytes:
+        def work(db: sqlite3.Connection) -> bytes:
+            name, now = f"hold:{key}", time.time()
+            row = db.execute("select value from fact where key = ? and until > ?", (name, now)).fetchone()
+            held: bytes = row[0] if row else holder
+            if held == holder:
+                db.execute("insert or replace into fact values (?, ?, ?)", (name, holder, now + seconds))
+            return held
+
+        return await self._do(work)
+
+    async def let_go(self, key: str, holder: bytes) -> None:
+        await self._run("delete from fact where key = ? and value = ?", f"hold:{key}", holder)
+
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         now = time.time()
         rows = [(room, name, now + seconds) for name in names]

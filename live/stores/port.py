@@ -179,6 +179,12 @@ class Store(Protocol):
     async def fact(self, key: str) -> bytes | None:
         """A small value, if its time is not over."""
 
+    async def hold(self, key: str, holder: bytes, seconds: float) -> bytes:
+        """Hold a key for a time if nobody else does, or hold it longer; gives who holds it now."""
+
+    async def let_go(self, key: str, holder: bytes) -> None:
+        """Hold a key no longer; that of another holder stays."""
+
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         """Say that these are present from now on for a time; saying it again renews."""
 

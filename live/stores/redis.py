@@ -204,6 +204,13 @@ class RedisStore:
         name = f"fact:{key}"
         return cast("bytes | None", await self._on(name, lambda redis: redis.get(name)))
 
+    async def hold(self, key: str, holder: bytes, seconds: float) -> bytes:
+        args = (holder, int(seconds * 1000))
+        return cast("bytes", await self._script(scripts.HOLD, (f"hold:{key}",), args))
+
+    async def let_go(self, key: str, holder: bytes) -> None:
+        await self._script(scripts.LET_GO, (f"hold:{key}",), (holder,))
+
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         await self._script(scripts.LEASE, (_leases(room),), (seconds, *names))
 

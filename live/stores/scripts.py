@@ -119,4 +119,15 @@ return now
 """
 """KEYS[1]: the last stamp. Rises even where a failover brings a clock that is behind."""
 
-ALL = (POSITION, APPEND, REDACT, SAVE, TRIM, RESTORE, LEASE, STAMP)
+HOLD = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+"""KEYS[1]: what is held. ARGV: holder, milliseconds. Answers who holds it."""
+
+LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+"""KEYS[1]: what is held. ARGV: holder."""
+
+ALL = (POSITION, APPEND, REDACT, SAVE, TRIM, RESTORE, LEASE, STAMP, HOLD, LET_GO)

@@ -52,6 +52,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "too_many_peers": (429, "This person has too many media connections open"),
     "media_confused": (502, "The media worker gave an answer that does not fit"),
     "media_full": (503, "The media worker has no place left"),
+    "media_elsewhere": (503, "The session's media is at a server that cannot be reached from this one"),
     "media_unavailable": (503, "The media worker is being started"),
     "media_slow": (504, "The media worker did not answer in time"),
 }

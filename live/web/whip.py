@@ -18,7 +18,7 @@ from live.web.ports import Answer, Tier
 from live.web.problems import Problem
 from live.web.sessions import put_card
 from live.web.turn import ice_links
-from rooms import Arrive, Level, State, stage_truth
+from rooms import Arrive, Level, Room, State, stage_truth
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -123,6 +123,7 @@ class Doorway:
         if not standing.behind:
             raise Problem("role_refused" if standing.level >= Level.ADMITTED else "not_admitted")
         answer = await self._desk.media.publish(session, bearer.person, source, offer)
+        await self._still_behind(session, bearer, answer.resource)
         return self.created(request, bearer, answer)
 
     async def watch(self, request: Request, bearer: Bearer) -> Response:
@@ -142,6 +143,8 @@ class Doorway:
         answer = await self._desk.media.watch(session, bearer.person, standing.behind, offer, tier)
         if standing.level < Level.ADMITTED:
             await self._still_outside(session, bearer, answer.resource)
+        elif standing.behind:
+            await self._still_behind(session, bearer, answer.resource)
         response = self.created(request, bearer, answer)
         place = response.headers["Location"]
         response.headers.append("Link", f'<{place}/tier>; rel="{TIER_RELATION}"')
@@ -194,16 +197,18 @@ class Doorway:
         command = Arrive(registered=bearer.registered)
         await self._desk.rooms.ask(session, bearer.person, bearer.role, command)
         room = await self._desk.rooms.room(session)
-        level = room.level_of(bearer.person, bearer.role)
-        if level is None:
+        standing = _standing(room, bearer)
+        if standing is None:
             raise Problem("removed")
-        truth = stage_truth(room)
-        behind = bearer.person in truth.on_stage or bearer.person in truth.backstage
-        standing = Standing(
-            level, behind=behind or level >= Level.STAGE, live=room.session.state is State.LIVE
-        )
         await self._desk.settle(session, room)
         return standing
+
+    async def _still_behind(self, session: str, bearer: Bearer, resource: str) -> None:
+        """Take it back if its person lost the place meanwhile: another server may have made it late."""
+        standing = _standing(await self._desk.rooms.room(session), bearer)
+        if standing is None or not standing.behind:
+            await self._desk.media.delete(session, resource)
+            raise Problem("role_refused" if standing is not None else "removed")
 
     async def _still_outside(self, session: str, bearer: Bearer, resource: str) -> None:
         """Take a watch back if the curtain opened while it was being made."""
@@ -243,6 +248,16 @@ class Doorway:
         if not resource or proof != self._desk.tickets.proof(session, bearer.person, resource):
             raise Problem("unknown_resource")
         return session, resource
+
+
+def _standing(room: Room, bearer: Bearer) -> Standing | None:
+    """What a bearer may see and do, None for somebody who was removed."""
+    level = room.level_of(bearer.person, bearer.role)
+    if level is None:
+        return None
+    truth = stage_truth(room)
+    behind = level >= Level.STAGE or bearer.person in truth.on_stage or bearer.person in truth.backstage
+    return Standing(level, behind=behind, live=room.session.state is State.LIVE)
 
 
 def _tier(text: str) -> Tier:

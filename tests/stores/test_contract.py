@@ -243,6 +243,22 @@ async def test_facts_and_claims_run_out(store, room):
     await until(over)
 
 
+async def test_of_racing_holders_one_holds_until_it_lets_go(store, room):
+    held = await asyncio.gather(*(store.hold(room, name, 30) for name in (b"a", b"b", b"c")))
+    assert set(held) == {held[0]}
+    other = b"b" if held[0] == b"a" else b"a"
+    assert await store.hold(room, held[0], 30) == held[0]
+    await store.let_go(room, other)
+    assert await store.hold(room, other, 30) == held[0]
+    await store.let_go(room, held[0])
+    assert await store.hold(room, other, 0.05) == other
+
+    async def over():
+        return await store.hold(room, held[0], 30) == held[0]
+
+    await until(over)
+
+
 async def test_leases_last_as_long_as_they_are_renewed(store, room):
     await store.lease(room, ["a", "b"], 30)
     await store.lease(room, ["b", "c"], 0.05)
