@@ -16,7 +16,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "test-organiser-token"
-READY_SECONDS = 30
+READY_SECONDS = 90
 
 
 @dataclass(frozen=True)
