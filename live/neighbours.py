@@ -79,7 +79,12 @@ class HubRooms:
         """Show viewers what the media plane tells: one variant for the audience, one behind the curtain."""
         slots = {mid: Publication(slot.person, slot.source) for mid, slot in notice.slots.items()}
         frame = Stage(
-            slots=slots, speaking=notice.speaking, lines=notice.lines, away=notice.away, gone=self._gone
+            slots=slots,
+            speaking=notice.speaking,
+            lines=notice.lines,
+            away=notice.away,
+            gone=self._gone,
+            idle=notice.idle,
         )
         frames = self._notices.setdefault(session, {})
         frames[Level.STAGE if notice.behind else Level.ADMITTED] = frame

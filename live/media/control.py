@@ -126,6 +126,8 @@ class StageNotice(msgspec.Struct, frozen=True):
         lines: by person, how good the publishing line is: 0 (gone) to 3 (good).
         away: persons on stage whose media has stopped although they did not leave.
         behind: this notice is for those behind the curtain only; False: it is fit for everyone.
+        idle: by person and source, the rids that nobody wants and that need not be sent, "" for a picture
+            without rids; only behind the curtain, where those sit who publish.
     """
 
     slots: dict[str, SlotFacts] = {}
@@ -133,6 +135,7 @@ class StageNotice(msgspec.Struct, frozen=True):
     lines: dict[str, int] = {}
     away: list[str] = []
     behind: bool = False
+    idle: dict[str, dict[str, list[str]]] = {}
 
 
 class StreamFacts(msgspec.Struct, frozen=True):

@@ -15,10 +15,10 @@ from live.sfu import FROM_PUBLISHERS, LOUDEST, STAGE, TO_VIEWERS, Codec, Slot
 from live.sfu.contract import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, VIDEO_CONTENT_TYPE, VIDEO_ORIENTATION
 
 #: Codecs forwarded, by kind, most preferred first.
-CODECS: Mapping[str, tuple[str, ...]] = {"audio": ("opus",), "video": ("vp8", "h264", "vp9", "av1")}
+CODECS: Mapping[str, tuple[str, ...]] = {"audio": ("opus", "red"), "video": ("vp8", "h264", "vp9", "av1")}
 
 #: How SDP spells them.
-_SPELLING = {"opus": "opus", "vp8": "VP8", "h264": "H264", "vp9": "VP9", "av1": "AV1"}
+_SPELLING = {"opus": "opus", "red": "red", "vp8": "VP8", "h264": "H264", "vp9": "VP9", "av1": "AV1"}
 
 #: Media sections a WHIP offer may want: one sound and one picture.
 _PUBLISHED = {"audio": 1, "video": 1}
@@ -83,7 +83,10 @@ WHOLE_STAGE = tuple(Offered(place, place.mid) for place in POOL)
 ONE_OF_EACH = (Offered(POOL[0], STAGE), Offered(POOL[len(_VIDEO_MIDS)], LOUDEST))
 
 _POOL_CODECS: Mapping[str, tuple[Codec, ...]] = {
-    "audio": (Codec("opus", 48000, 111, None, {"minptime": "10", "useinbandfec": "1"}),),
+    "audio": (
+        Codec("opus", 48000, 111, None, {"minptime": "10", "useinbandfec": "1"}),
+        Codec("red", 48000, 63, None, {"111/111": ""}),
+    ),
     "video": (
         Codec("vp8", 90000, 96, 97),
         Codec(
@@ -193,7 +196,7 @@ def _take(
     for line in offer.lines:
         codecs = _known(line) if line in wanted else ()
         extensions = {uri: line.extensions[uri] for uri in uris if uri in line.extensions}
-        taken.append(Taken(line, codecs[:1] if one else codecs, extensions))
+        taken.append(Taken(line, _one(codecs) if one else codecs, extensions))
     if not any(t.codecs for t in taken):
         raise MediaRefused("no_codec", 422)
     return taken
@@ -202,7 +205,21 @@ def _take(
 def _known(line: Line) -> tuple[Codec, ...]:
     order = CODECS[line.kind]
     fit = [codec for codec in line.codecs if codec.name in order and codec.fmtp.get("profile-id", "0") == "0"]
+    if line.kind == "audio":  # the writer says by the order whether redundancy is wanted (RFC 2198 §5)
+        return tuple(codec for codec in fit if codec.name != "red" or _around(codec, fit))
     return tuple(sorted(fit, key=lambda codec: (order.index(codec.name), *_h264_rank(codec))))
+
+
+def _around(red: Codec, codecs: Sequence[Codec]) -> bool:
+    """Whether RED contains nothing but one of these."""
+    inner = {*"".join(red.fmtp).split("/")}
+    return any(codec.name == "opus" and inner == {str(codec.pt)} for codec in codecs)
+
+
+def _one(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """The best codec; with sound, the redundancy around it too."""
+    best = [codec for codec in codecs if codec.name != "red"][:1]
+    return tuple(codec for codec in codecs if codec in best or (codec.name == "red" and _around(codec, best)))
 
 
 def _h264_rank(codec: Codec) -> tuple[bool, bool]:
@@ -263,7 +280,8 @@ def take_answer(answer: Description, offered: Sequence[Offered] = ()) -> tuple[S
             if c.pt in ours and ours[c.pt].name == c.name
         )
         extensions = {u: n for u, n in line.extensions.items() if _POOL_EXTENSIONS[place.kind].get(u) == n}
-        if line.usable and line.direction == "recvonly" and agreed:
+        useful = any(codec.name != "red" for codec in agreed)
+        if line.usable and line.direction == "recvonly" and useful:
             slots.append(_slot(place, place.mid, follows, agreed, extensions, mixed=answer.mixed))
     if not slots:
         raise MediaRefused("no_codec", 422)
@@ -335,8 +353,12 @@ class Shape:
 
 
 def _streams(mid: str, follows: str, ssrc: int, rtx_ssrc: int | None) -> list[str]:
-    """Seats are streams of their own; one picture and one sound of the stage are one stream, and in step."""
-    stream = "stage" if follows in (STAGE, LOUDEST) else mid
+    """A person's picture and sound are one stream, and in step; so are those that follow the stage.
+
+    Seats of one number are one person's, see `live.sfu.seating`.
+    """
+    seat = follows[1:] if follows[:1] in ("v", "a") else follows
+    stream = "stage" if follows in (STAGE, LOUDEST) else f"seat-{seat}"
     lines = [f"a=msid:{stream} {mid}", f"a=ssrc:{ssrc} cname:madoi"]
     if rtx_ssrc is not None:
         lines += [f"a=ssrc:{rtx_ssrc} cname:madoi", f"a=ssrc-group:FID {ssrc} {rtx_ssrc}"]
@@ -385,7 +407,7 @@ def _section(
 
 
 def _codec(codec: Codec, shape: Shape) -> list[str]:
-    channels = "/2" if codec.name == "opus" else ""
+    channels = "/2" if codec.name in ("opus", "red") else ""
     lines = [f"a=rtpmap:{codec.pt} {_SPELLING[codec.name]}/{codec.clock}{channels}"]
     wanted = [f for f in shape.feedback if shape.kind == "video" or f == "transport-cc"]
     lines += [f"a=rtcp-fb:{codec.pt} {what}" for what in wanted]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, cast
 
 from live.media.control import LineFacts, SlotFacts, StageFacts, StageNotice, StreamFacts
@@ -277,6 +277,9 @@ class MediaRoom:
                 lines={p: q for p, q in seen.lines.items() if behind or p in shown},
                 away=sorted(away),
                 behind=behind,
+                idle={p: {s: [*rids] for s, rids in x.items()} for p, x in seen.idle.items()}
+                if behind
+                else {},
             )
             if self._told.get(behind) != notice:
                 self._told[behind] = notice
@@ -301,6 +304,13 @@ def _transport(peer: Peer | None) -> Literal["udp", "tcp"] | None:
 
 def _placed(facts: StageFacts | None) -> set[str]:
     return set() if facts is None else {*facts.on_stage, *facts.backstage}
+
+
+def _lists(idle: Mapping[str, Mapping[Source, tuple[str, ...]]]) -> dict[str, dict[str, list[str]]]:
+    return {
+        person: {str(source): list(rids) for source, rids in sources.items()}
+        for person, sources in idle.items()
+    }
 
 
 def _sources(names: list[str]) -> list[Source]:

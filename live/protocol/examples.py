@@ -59,6 +59,7 @@ SERVER_EXAMPLES: Final[tuple[Server, ...]] = (
         lines={"p-abe": 3},
         away=["p-ito"],
         gone=["5c0e91aa"],
+        idle={"p-abe": {"camera": ["f"]}},
     ),
     Pong(at=1200, now=AT),
 )

@@ -284,6 +284,9 @@ class Stage(Server, frozen=True):
         away: People on stage whose line is lost and whose seat is kept.
         gone: Media workers that have died, newest last. Up to its first dot a WHIP or WHEP resource is named
             after its worker; whoever has one of these publishes or watches anew at once.
+        idle: By person and source, the encodings (rids, "" for one without) that nobody wants now. Only those
+            on stage and the staff are told. Who publishes them may stop sending them, until they are gone
+            from here.
     """
 
     slots: dict[str, Publication] = {}
@@ -291,6 +294,7 @@ class Stage(Server, frozen=True):
     lines: dict[str, int] = {}
     away: list[str] = []
     gone: list[str] = []
+    idle: dict[str, dict[str, list[str]]] = {}
 
 
 class Pong(Server, frozen=True):

@@ -268,6 +268,8 @@ class StageNotice:
         speaking_behind: Active speaker among all, for viewers behind the curtain.
         lines: Person → quality of the publisher's line: 3 good, 2 fair, 1 poor, 0 lost.
         away: Persons on stage who published and from whom nothing arrives now.
+        idle: Person and source → rids of the layers that nobody wants and that need not be sent, "" for a
+            stream without rid. For who publishes them; a publisher that cannot listen does no harm.
     """
 
     slots: Mapping[str, Seat]
@@ -275,6 +277,7 @@ class StageNotice:
     speaking_behind: str | None
     lines: Mapping[str, int]
     away: frozenset[str]
+    idle: Mapping[str, Mapping[Source, tuple[str, ...]]] = field(default_factory=dict)
 
 
 class Stream(NamedTuple):

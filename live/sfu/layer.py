@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic
 
 from live.sfu.cache import Packet, PacketCache
 from live.sfu.contract import Audience, Codec, Fanout, Malformed, P
+from live.sfu.demand import Demand
 from live.sfu.descriptor import MANDATORY, Frames
 from live.sfu.downtrack import Downtrack
 from live.sfu.keyframes import KeyframeRequests
@@ -32,6 +33,8 @@ _WORTH = 0.9
 """A point is worth choosing if it costs at most so much of the next one."""
 _PATIENCE = 3.0
 """Seconds after which a change of layers that found no frame to be made at is made at a keyframe."""
+_REST = 0.2
+"""Seconds of silence after which an idle layer is no longer measured."""
 _PICTURES = 64
 """H.264 pictures whose temporal layer is remembered."""
 _FRAME = 64
@@ -58,7 +61,8 @@ class Layer(Generic[P]):
         points: What a viewer may be sent of it, lowest quality first, the whole of it last.
         octets: Payload octets received for output.
         seen: When the last packet arrived.
-        rate: Bits per second, measured by `measure`.
+        rate: Bits per second, measured by `measure`; what it was, while it is not sent because it is idle.
+        demand: Whether anybody wants it.
         waiting: Downtracks that begin at the next keyframe, each at its target.
         moving: Downtracks that are fed and will go to another point when it can be done; since when.
         begun: Those that began with the last packet; the router takes them.
@@ -76,6 +80,7 @@ class Layer(Generic[P]):
         "cache",
         "clock",
         "codec",
+        "demand",
         "frame",
         "frames",
         "highest",
@@ -115,6 +120,7 @@ class Layer(Generic[P]):
         self.frames = Frames()
         self.seen = float("-inf")
         self.rate = 0.0
+        self.demand = Demand()
         self.waiting: dict[Downtrack[P], None] = {}
         self.moving: dict[Downtrack[P], float] = {}
         self.begun: list[Downtrack[P]] = []
@@ -491,13 +497,15 @@ class Layer(Generic[P]):
 
     def measure(self, now: float) -> None:
         """Update ``rate``, and those of the points; call about once a second."""
+        rests = self.demand.idle and now - self.seen > _REST
         if self._measured_at is None or now - self._measured_at < _MEASURED:
             return
-        seconds = now - self._measured_at
-        rate = 8 * (self.octets - self._measured) / seconds
-        self.rate = rate if not self.rate else 0.5 * self.rate + 0.5 * rate
-        for point in self.points:
-            point.measure(seconds)
+        if not rests:
+            seconds = now - self._measured_at
+            rate = 8 * (self.octets - self._measured) / seconds
+            self.rate = rate if not self.rate else 0.5 * self.rate + 0.5 * rate
+            for point in self.points:
+                point.measure(seconds)
         self._measured, self._measured_at = self.octets, now
 
     def end(self) -> list[Downtrack[P]]:

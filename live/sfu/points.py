@@ -72,11 +72,12 @@ class OperatingPoint(Generic[P]):
     def join(self, downtrack: Downtrack[P], shifts: Shifts) -> Rewrite[P]:
         """Add a downtrack to those fed; gives the rewriting it shares with its like."""
         slot = downtrack.slot
+        formats = (downtrack.red.pt, downtrack.pt) if downtrack.red is not None else None
         key = (
             slot.mid,
             tuple(slot.extensions.items()),
             slot.two_byte,
-            downtrack.red,
+            formats,
             shifts,
             downtrack.numbering,
         )

@@ -94,13 +94,33 @@ class Publication(Generic[P]):
         """Layers being sent now, lowest first; all of them if none is."""
         return [x for x in self.layers if now - x.seen < self.patience] or self.layers
 
+    def sent(self, layer: Layer[P], now: float) -> bool:
+        """Whether a layer is being sent now."""
+        return now - layer.seen < self.patience
+
     def offers(self, now: float) -> list[OperatingPoint[P]]:
-        """What a viewer may be sent now, lowest quality first.
+        """What a viewer may be sent, lowest quality first; idle layers are, when they are wanted again.
 
         Fewer frames are offered of the lowest layer only: above it a viewer falls to the layer below.
         """
-        layers = self.active(now)
+        layers = [x for x in self.layers if self.sent(x, now) or x.demand.idle] or self.layers
         return [*layers[0].offers(), *(layer.whole for layer in layers[1:])]
+
+    def want(self, layer: Layer[P], now: float, *, best: bool) -> bool:
+        """Somebody wants a layer; True if its publisher has to be told.
+
+        The lowest is wanted with it, to fall back to; and who gets the `best` that is being sent would take
+        better ones too.
+        """
+        place = self.layers.index(layer) if layer in self.layers else 0
+        wanted = [self.layers[0], *(self.layers[place:] if best else self.layers[place : place + 1])]
+        woken = [x for x in wanted if x.demand.want(now)]
+        return bool(woken)
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Rids of the layers that nobody wants, "" for a stream without one."""
+        return tuple(x.rid or "" for x in self.layers if x.demand.idle)
 
 
 class Publisher(Generic[P]):

@@ -336,6 +336,8 @@ class Router(Generic[P]):
 
     def drain(self) -> Outputs[P]:
         """Take the outputs since the last call."""
+        if self._serving.woken:
+            self._serving.woken, self._changed = False, True
         notice = self._news() if self._changed else None
         out = Outputs(self._fanouts, self._rtcp, notice, self._tap.drain())
         self._fanouts, self._rtcp, self._changed = [], [], False
@@ -631,12 +633,24 @@ class Router(Generic[P]):
         self._lines.keep(grades)
         for viewer in self._viewers.values():
             self._serving.grant(viewer, now)
+        self._weigh_demand(now)
         self._changed = True
 
+    def _weigh_demand(self, now: float) -> None:
+        """Find layers that nobody wants; siblings may want whatever everyone may see."""
+        for publication in self._publications.values():
+            if publication.spec.kind != "video":
+                continue
+            for layer in publication.layers:
+                if self._tap.on and publication.audience is Audience.EVERYONE:
+                    layer.demand.want(now)
+                layer.demand.settle(now)
+
     def _report_to(self, publisher: Publisher[P], now: float, grades: dict[str, int]) -> list[ReportBlock]:
-        blocks: list[ReportBlock] = []
         """Measure a publisher's streams and grade its persons, unless it is silent; gives what to report."""
-        silent = now - publisher.seen > AWAY
+        blocks: list[ReportBlock] = []
+        rests = all(x.demand.idle for p in publisher.publications.values() for x in p.layers)
+        silent = now - publisher.seen > AWAY and not rests
         for publication in publisher.publications.values():
             owner = publication.spec.owner
             for layer in publication.layers:
@@ -659,7 +673,11 @@ class Router(Generic[P]):
         placed = stage.facts.on_stage | stage.facts.backstage
         lines = {person: value for person, value in self._lines.quality.items() if person in placed}
         away = frozenset(person for person, value in lines.items() if value == LOST) | self._vanished
-        notice = StageNotice(stage.slot_map(), stage.front.speaking, stage.rear.speaking, lines, away)
+        idle: dict[str, dict[Source, tuple[str, ...]]] = {}
+        for publication in self._publications.values():
+            if publication.spec.kind == "video" and publication.idle:
+                idle.setdefault(publication.spec.owner, {})[publication.spec.source] = publication.idle
+        notice = StageNotice(stage.slot_map(), stage.front.speaking, stage.rear.speaking, lines, away, idle)
         if notice == self._notice:
             return None
         self._notice = notice

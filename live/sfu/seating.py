@@ -12,7 +12,7 @@ Claim = tuple[str, Source, Kind]
 
 
 class Seating:
-    """Seats ``v0``…, ``screen``, ``a0``…; the lowest free one is taken, and kept over a reload.
+    """Seats ``v0``…, ``screen``, ``a0``…; taken as `_free` says, the lowest first, and kept over a reload.
 
     A seat kept for somebody who does not publish now is given away only when no other is free. Screen and
     screen sound are given back as soon as they end.
@@ -42,7 +42,17 @@ class Seating:
                 self.holders[seat] = claim
 
     def _free(self, claim: Claim, publishing: Collection[Claim]) -> str | None:
-        row = self._rows["audio" if claim[2] == "audio" else "screen" if claim[1] == "screen" else "camera"]
+        """The seat beside the person's other one, else one with nobody beside it, else any.
+
+        ``v2`` and ``a2`` are one media stream to a browser, which keeps their lips and words together.
+        """
+        person, source, kind = claim
+        row = self._rows["audio" if kind == "audio" else "screen" if source == "screen" else "camera"]
         free = [seat for seat in row if seat not in self.holders]
+        if source != "screen":
+            beside = {seat: self.holders.get(("v" if kind == "audio" else "a") + seat[1:]) for seat in free}
+            own = [seat for seat in free if (other := beside[seat]) is not None and other[0] == person]
+            alone = [seat for seat in free if beside[seat] is None]
+            free = own + alone + free
         idle = [seat for seat in row if seat in self.holders and self.holders[seat] not in publishing]
         return next(iter(free + idle), None)

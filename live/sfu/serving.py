@@ -7,6 +7,7 @@ from typing import Generic
 from live.sfu.allocation import allocate
 from live.sfu.contract import LOUDEST, STAGE, P
 from live.sfu.downtrack import Downtrack
+from live.sfu.points import OperatingPoint
 from live.sfu.publication import Publication
 from live.sfu.stage import Stage
 from live.sfu.viewer import Viewer
@@ -20,6 +21,7 @@ class Serving(Generic[P]):
         busy: Viewers whose line is just being tried for more.
         pauses: Times a slot was paused because a line could not carry it.
         transport_wide: Number everybody's packets, not only those of viewers whose line is limited.
+        woken: A layer that was idle is wanted: its publisher has to be told.
     """
 
     def __init__(self, stage: Stage[P], *, transport_wide: bool = False) -> None:
@@ -28,6 +30,7 @@ class Serving(Generic[P]):
         self.transport_wide = transport_wide
         self.pauses = 0
         self.busy: dict[P, Viewer[P]] = {}
+        self.woken = False
 
     def purge(self, viewer: Viewer[P]) -> None:
         """What a viewer may no longer see is shown no further and not resent either."""
@@ -104,13 +107,29 @@ class Serving(Generic[P]):
         )
         again = line.granted(spending + sound, None if next_step is None else next_step + sound, now)
         for grant, (_, _, downtrack, points) in zip(grants, offers, strict=True):
-            if grant is not None:
-                downtrack.aim(points[grant], now)
+            if grant is not None and downtrack.source is not None:
+                self._show(downtrack, downtrack.source, points, grant, now)
             elif downtrack.layer is not None or downtrack.target is not None:
                 self.pauses += 1
                 downtrack.unaim()
                 downtrack.detach()
         return again
+
+    def _show(
+        self,
+        downtrack: Downtrack[P],
+        source: Publication[P],
+        points: list[OperatingPoint[P]],
+        choice: int,
+        now: float,
+    ) -> None:
+        """Aim at what was chosen, or next to it while it is not sent: nobody waits for a layer to wake."""
+        layer = points[choice].layer
+        self.woken = source.want(layer, now, best=choice == len(points) - 1) or self.woken
+        sent = [n for n, point in enumerate(points) if source.sent(point.layer, now)]
+        if sent and choice not in sent:
+            choice = max((n for n in sent if n < choice), default=sent[0])
+        downtrack.aim(points[choice], now)
 
     def stop(self, downtrack: Downtrack[P]) -> None:
         """Let a slot show nothing."""

@@ -740,6 +740,8 @@ export interface StageFrame {
   away?: string[];
   /** Media workers that have died, newest last. Up to its first dot a WHIP or WHEP resource is named after its worker; whoever has one of these publishes or watches anew at once. */
   gone?: string[];
+  /** By person and source, the encodings (rids, "" for one without) that nobody wants now. Only those on stage and the staff are told. Who publishes them may stop sending them, until they are gone from here. */
+  idle?: Record<string, Record<string, string[]>>;
 }
 
 /** The answer to `ping`. */

@@ -75,3 +75,27 @@ async def test_a_viewer_chooses_to_receive_no_pictures_and_takes_them_back(chrom
     await watches(aoi, 1)
     await expect(aoi.see("data-note")).to_have_count(0)
     assert sara.troubles == aoi.troubles == []
+
+
+def pictures_sent(rows):
+    return sum(row["packets"] for row in rows if row["type"] == "outbound-rtp" and row["kind"] == "video")
+
+
+async def test_a_camera_that_nobody_watches_is_not_sent_and_wakes_for_the_first_who_does(chromium, server):
+    session = server.make_session("講義")
+    server.move(session.id, "live")
+    sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    before = {"packets": 0}
+
+    async def at_rest():
+        now, was = pictures_sent(await sara.rows()), before["packets"]
+        before["packets"] = now
+        return now == was
+
+    await until(at_rest, within=60, every=1.5)
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await watches(aoi, 1)
+    assert not await at_rest()
+    assert sara.troubles == aoi.troubles == []

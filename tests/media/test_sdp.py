@@ -104,7 +104,7 @@ def test_a_simulcast_offer_is_read_and_answered() -> None:
     assert remote.role == "server"
     assert remote.credentials.ufrag == "abcd"
     taken = take_publication(offer)
-    assert [c.pt for t in taken for c in t.codecs] == [111, 96]
+    assert [c.pt for t in taken for c in t.codecs] == [111, 63, 96]
     answer = read_description(write_publication_answer(offer, taken, LOCAL))
     assert [line.mid for line in answer.lines] == ["0", "1"]
     assert [line.direction for line in answer.lines] == ["recvonly", "recvonly"]
@@ -119,7 +119,7 @@ def test_a_simulcast_offer_is_read_and_answered() -> None:
 
 def test_h264_comes_first_when_there_is_no_vp8() -> None:
     offer = read_description(CHROMIUM.replace("VP8", "VPX"))
-    assert [c.name for t in take_publication(offer) for c in t.codecs] == ["opus", "h264"]
+    assert [c.name for t in take_publication(offer) for c in t.codecs] == ["opus", "red", "h264"]
 
 
 @pytest.mark.parametrize(
@@ -268,14 +268,14 @@ def _use(text: str) -> None:
         read_description(write_publication_answer(offer, taken, LOCAL))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_read_or_refused(text: str) -> None:
     _use(text)
     _use("v=0\r\n" + text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_damaged_offer_is_read_or_refused(data: st.DataObject) -> None:
     lines = CHROMIUM.split("\r\n")
@@ -288,3 +288,36 @@ def test_a_damaged_offer_is_read_or_refused(data: st.DataObject) -> None:
         if data.draw(st.booleans()):
             lines.insert(at, lines[data.draw(st.integers(0, len(lines) - 1))])
     _use("\r\n".join(lines))
+
+
+def test_the_writer_of_the_offer_says_by_the_order_whether_redundancy_is_wanted() -> None:
+    preferred = CHROMIUM.replace("SAVPF 111 63 9 0", "SAVPF 63 111 9 0").replace(
+        "useinbandfec=1", "useinbandfec=1;usedtx=1;stereo=1"
+    )
+    for text, order in ((CHROMIUM, "111 63"), (preferred, "63 111")):
+        offer = read_description(text)
+        answer = write_publication_answer(offer, take_publication(offer), LOCAL)
+        assert f"m=audio 9 UDP/TLS/RTP/SAVPF {order}\r\n" in answer
+        assert "a=rtpmap:63 red/48000/2\r\n" in answer
+        assert "a=fmtp:63 111/111\r\n" in answer
+    assert "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1;stereo=1\r\n" in answer
+
+
+@pytest.mark.parametrize("around", ["111/9", "8/8", "", "abc"])
+def test_redundancy_around_something_else_is_not_taken(around: str) -> None:
+    offer = read_description(CHROMIUM.replace("a=fmtp:63 111/111", f"a=fmtp:63 {around}"))
+    assert [c.name for t in take_publication(offer) for c in t.codecs] == ["opus", "vp8"]
+
+
+def test_the_pool_gives_a_persons_picture_and_sound_one_stream() -> None:
+    """Browsers keep the tracks of one stream together; stereo is left to the publisher (RFC 7587 §6.1)."""
+    offer = write_pool_offer(LOCAL)
+    for n in range(6):
+        assert f"a=msid:seat-{n} v{n}\r\n" in offer
+        assert f"a=msid:seat-{n} a{n}\r\n" in offer
+    assert "a=msid:seat-screen screen\r\n" in offer
+    assert "a=rtpmap:63 red/48000/2\r\n" in offer
+    assert "stereo" not in offer
+    without_opus = offer.replace("sendonly", "recvonly").replace("SAVPF 111 63", "SAVPF 63")
+    slots = take_answer(read_description(without_opus.replace("actpass", "active")))
+    assert {slot.kind for slot in slots} == {"video"}

@@ -116,6 +116,24 @@ def test_the_active_speaker_changes_with_hysteresis():
     assert speaker.current is None
 
 
+def test_a_persons_picture_and_sound_have_seats_of_one_number():
+    """Then a browser takes them for one stream."""
+    seating = Seating(3, 3)
+    claims = [(name, source, kind) for name, source, kind in (
+        ("ann", "microphone", "audio"), ("ben", "camera", "video"), ("cid", "camera", "video"),
+        ("ann", "camera", "video"), ("cid", "microphone", "audio"), ("ben", "microphone", "audio"),
+    )]  # fmt: skip
+    everyone = {"ann", "ben", "cid", "dan"}
+    for n in range(len(claims)):
+        seating.seat(everyone, claims[: n + 1])
+    assert {seat: claim[0] for seat, claim in seating.holders.items()} == {
+        "a0": "ann", "v1": "ben", "v2": "cid", "v0": "ann", "a2": "cid", "a1": "ben",
+    }  # fmt: skip
+    seating.seat(everyone, [c for c in claims if c[0] != "ben"])
+    seating.seat(everyone, [*(c for c in claims if c[0] != "ben"), ("dan", "camera", "video")])
+    assert seating.holders["v1"][0] == "dan"
+
+
 def test_seats_are_the_lowest_free_and_kept_over_a_reload():
     seating = Seating(2, 2)
     ann, ben, cid = ("ann", "camera", "video"), ("ben", "camera", "video"), ("cid", "camera", "video")

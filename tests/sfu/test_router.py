@@ -353,6 +353,7 @@ def test_a_silent_publisher_is_away_and_comes_back():
     theatre.stage(["ann"])
     camera = Camera(1000)
     theatre.camera("ann", camera, camera_spec("ann", 1000), report=1e6)
+    theatre.watch("bob")
     theatre.clock.run(2.0)
     assert theatre.notices[-1].lines == {"ann": 3}
     camera.packets = 0

@@ -32,10 +32,13 @@ const SPREAD_MS = 400;
 /** How long a new line may take to come up before it is built anew, in milliseconds. */
 const SETUP_MS = 12_000;
 
-const CAMERA_LAYERS: RTCRtpEncodingParameters[] = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+/** `scalabilityMode` is not in TypeScript's own types yet. */
+type Layer = RTCRtpEncodingParameters & { scalabilityMode?: string };
+
+const CAMERA_LAYERS: Layer[] = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, scalabilityMode: "L1T3" },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000, scalabilityMode: "L1T3" },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, scalabilityMode: "L1T3" },
 ];
 /** Pixels from which Chromium encodes three layers and two; of more it would leave out the best, not the least. */
 const THREE_LAYERS = 960 * 540;
@@ -43,7 +46,7 @@ const TWO_LAYERS = 480 * 270;
 const SMALL_BITRATE = 700_000;
 
 /** The simulcast layers for a camera of this size, lowest first; an unknown one is taken for a large one. */
-export function cameraLayers({ width, height }: MediaTrackSettings): RTCRtpEncodingParameters[] {
+export function cameraLayers({ width, height }: MediaTrackSettings): Layer[] {
   const pixels = width && height ? width * height : THREE_LAYERS;
   if (pixels >= THREE_LAYERS) return CAMERA_LAYERS;
   return CAMERA_LAYERS.slice(pixels >= TWO_LAYERS ? 1 : 2).map((layer) => ({
@@ -52,7 +55,28 @@ export function cameraLayers({ width, height }: MediaTrackSettings): RTCRtpEncod
   }));
 }
 
-const SCREEN_LAYERS: RTCRtpEncodingParameters[] = [{ maxBitrate: 2_500_000, maxFramerate: 15 }];
+const SCREEN_LAYERS: Layer[] = [{ maxBitrate: 2_500_000, maxFramerate: 15 }];
+
+/** Sound as we like to send it: nothing in silence (DTX), and each packet again with the next (RED, RFC 2198). */
+function resilient(pc: RTCPeerConnection): void {
+  const known = RTCRtpSender.getCapabilities?.("audio")?.codecs ?? [];
+  const red = known.filter((codec) => codec.mimeType.toLowerCase() === "audio/red");
+  if (!red.length) return;
+  for (const transceiver of pc.getTransceivers()) {
+    if (transceiver.sender.track?.kind !== "audio") continue;
+    transceiver.setCodecPreferences?.([...red, ...known.filter((codec) => !red.includes(codec))]);
+  }
+}
+
+/** Asks for DTX and in-band FEC: the server's answer repeats it, and the encoder goes by the answer (RFC 7587). */
+export function thrifty(sdp: string): string {
+  const opus = /^a=rtpmap:(\d+) opus\//im.exec(sdp)?.[1];
+  if (!opus) return sdp;
+  return sdp.replace(new RegExp(`^(a=fmtp:${opus} )([^\r\n]*)`, "m"), (_, head: string, text: string) => {
+    const kept = text.split(";").filter((each) => !/^\s*(usedtx|useinbandfec)=/.test(each));
+    return head + [...kept, "useinbandfec=1", "usedtx=1"].join(";");
+  });
+}
 
 /** The server said no, with its reason; trying again is pointless until something changes. */
 export class MediaRefusal extends Error {
@@ -307,9 +331,15 @@ abstract class MediaLine {
   }
 }
 
+function isVideo(transceiver: RTCRtpTransceiver): boolean {
+  return transceiver.receiver.track.kind === "video";
+}
+
 /** Publishes one source (camera with microphone, or a screen) by WHIP. */
 export class Publisher extends MediaLine {
   #tracks: MediaStreamTrack[] = [];
+  #idle: readonly string[] = [];
+  #resting: Promise<void> = Promise.resolve();
 
   constructor(
     ports: MediaPorts,
@@ -341,6 +371,35 @@ export class Publisher extends MediaLine {
     }
   }
 
+  /** Sends no picture that nobody wants: the encodings with these rids ("" for one without) rest. */
+  rest(idle: readonly string[]): void {
+    if (idle.join() === this.#idle.join()) return;
+    this.#idle = idle;
+    this.#settle();
+  }
+
+  /** One change after the other: parameters must be set as they were last read. */
+  #settle(): void {
+    const pc = this.pc;
+    this.#resting = this.#resting.then(async () => {
+      if (!pc || pc !== this.pc) return;
+      for (const sender of pc.getSenders()) {
+        const parameters = sender.getParameters();
+        if (!parameters.encodings?.length || sender.transport?.state === "closed") continue;
+        const video = pc.getTransceivers().some((each) => each.sender === sender && isVideo(each));
+        if (!video) continue;
+        let moved = false;
+        for (const encoding of parameters.encodings) {
+          const active = !this.#idle.includes(encoding.rid ?? "");
+          moved ||= (encoding.active ?? true) !== active;
+          encoding.active = active;
+        }
+        // A browser that cannot goes on sending; that does no harm.
+        if (moved) await sender.setParameters(parameters).catch(() => undefined);
+      }
+    });
+  }
+
   protected async negotiate(stale: () => boolean): Promise<string> {
     const servers = [...this.ice, ...this.known()];
     const pc = this.ports.peer({ iceServers: servers, bundlePolicy: "max-bundle" });
@@ -353,18 +412,21 @@ export class Publisher extends MediaLine {
         ...(video ? { sendEncodings: layers.map((each) => ({ ...each })) } : {}),
       });
     }
+    if (this.source === "camera") resilient(pc);
     await pc.setLocalDescription(await pc.createOffer());
     const answer = await this.ports.fetch(`/whip/${this.room}?source=${this.source}`, {
       method: "POST",
       credentials: "same-origin",
       headers: { "Content-Type": "application/sdp" },
-      body: pc.localDescription?.sdp ?? "",
+      body:
+        this.source === "camera" ? thrifty(pc.localDescription?.sdp ?? "") : (pc.localDescription?.sdp ?? ""),
     });
     if (answer.status !== 201) throw await refusal(answer);
     this.ice = iceServers(answer.headers.get("Link"));
     const location = answer.headers.get("Location") ?? "";
     const sdp = await answer.text();
     if (!stale()) await pc.setRemoteDescription({ type: "answer", sdp });
+    this.#settle();
     return location;
   }
 }

@@ -121,6 +121,12 @@ export class RoomMedia {
     this.unshare();
   }
 
+  /** Lets rest what nobody watches, by source, as the server tells its publisher. */
+  rest(idle: Readonly<Record<string, readonly string[]>>): void {
+    this.#camera.rest(idle.camera ?? []);
+    this.#screen.rest(idle.screen ?? []);
+  }
+
   async share(): Promise<void> {
     const stream = await navigator.mediaDevices
       .getDisplayMedia({ video: { frameRate: { max: 15 } } })

@@ -268,6 +268,9 @@ export class Visit {
       if (reach) this.#tellReach(reach);
     }
     if (before?.stage !== client.view.stage) this.media.lose(client.view.stage.gone ?? []);
+    // Who does not hear the server may be wanted: then everything is sent.
+    const { line, stage, you } = client.view;
+    this.media.rest((line.kind === "connected" && you && stage.idle?.[you.id]) || {});
     this.items.value = client.outbox.items;
   }
 }

@@ -3,7 +3,9 @@ import {
   cameraLayers,
   iceCredentials,
   type MediaPorts,
+  Publisher,
   renewed,
+  thrifty,
   trackOf,
   Watcher,
 } from "../../src/core/media.ts";
@@ -18,7 +20,9 @@ class Peer extends EventTarget {
   remotes: RTCSessionDescriptionInit[] = [];
   createOffer = async () => ({});
   getReceivers = () => [];
-  getSenders = () => [];
+  getSenders(): unknown[] {
+    return [];
+  }
   setRemoteDescription = async (given: RTCSessionDescriptionInit) => {
     this.remotes.push(given);
   };
@@ -293,4 +297,53 @@ test("tracks follow the slots: who is seen moves without a new negotiation", () 
   expect(trackOf(tracks, slots, "p1", "screen", "video")).toBe(screen);
   expect(trackOf(tracks, { v0: { person: "p2", source: "camera" } }, "p1", "camera", "video")).toBeNull();
   expect(trackOf(tracks, { v0: { person: "p2", source: "camera" } }, "p2", "camera", "video")).toBe(v0);
+});
+
+test("the offer asks for silence to cost nothing and for repair within the sound", () => {
+  const offer = [
+    "m=audio 9 UDP/TLS/RTP/SAVPF 63 111",
+    "a=rtpmap:63 red/48000/2",
+    "a=fmtp:63 111/111",
+    "a=rtpmap:111 opus/48000/2",
+    "a=fmtp:111 minptime=10;useinbandfec=1",
+    "",
+  ].join("\r\n");
+  expect(thrifty(offer)).toBe(offer.replace("useinbandfec=1", "useinbandfec=1;usedtx=1"));
+  expect(thrifty(thrifty(offer))).toBe(thrifty(offer));
+  expect(thrifty("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n")).toBe("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n");
+});
+
+test("encodings that nobody wants rest until they are wanted again, also on a new line", async () => {
+  const net = new Net();
+  const sent: boolean[][] = [];
+  const sender = {
+    track: null,
+    transport: null,
+    getParameters: () => ({
+      encodings: [
+        { rid: "q", active: true },
+        { rid: "f", active: sent.at(-1)?.[1] ?? true },
+      ],
+    }),
+    setParameters: async ({ encodings }: { encodings: { active: boolean }[] }) => {
+      sent.push(encodings.map((each) => each.active));
+    },
+  };
+  const transceiver = { sender, receiver: { track: { kind: "video" } } };
+  Object.assign(Peer.prototype, {
+    getSenders: () => [sender],
+    getTransceivers: () => [transceiver],
+    addTransceiver: () => transceiver,
+    createOffer: async () => ({}),
+  });
+  const publisher = new Publisher(net.ports(), "s", "screen", () => undefined);
+  await publisher.publish([{ kind: "video" } as MediaStreamTrack]);
+  await settled();
+  publisher.rest(["f"]);
+  await settled();
+  expect(sent).toEqual([[true, false]]);
+  publisher.rest(["f"]);
+  publisher.rest([]);
+  await settled();
+  expect(sent.at(-1)).toEqual([true, true]);
 });
