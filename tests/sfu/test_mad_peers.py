@@ -51,7 +51,7 @@ forged = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(forged, max_size=40), st.booleans())
 def test_what_a_mad_viewer_sends_costs_nobody_else(packets, transport_wide):
     theatre, before = two_viewers(transport_wide=transport_wide)

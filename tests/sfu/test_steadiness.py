@@ -143,7 +143,7 @@ class Steadiness(RuleBasedStateMachine):
 
 
 Steadiness.TestCase.settings = settings(
-    max_examples=5,
+    max_examples=3,
     stateful_step_count=8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -23,7 +23,7 @@ def theatre() -> Theatre:
 ALLOWED = {"video": {CAMERA, SCREEN, SOUND}, "audio": {SCREEN, SOUND}, "captions": set()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.sampled_from(["video", "audio", "captions"]), max_size=5))
 def test_a_tier_sends_what_it_names_and_nothing_else(tiers):
     made = theatre()
