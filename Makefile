@@ -62,7 +62,7 @@ bench-lines: system $(venv)/.development $(client) ## Picture and sound on bad l
 	@$(bin)/python benchmarks/lines.py
 
 bench-join: system $(venv)/.development $(client) ## From the click to the first frame, and 300 joins in two seconds (docs/benchmarks.md)
-	@$(bin)/python benchmarks/first_frame.py && $(bin)/python benchmarks/storm.py
+	@$(bin)/python benchmarks/join.py
 
 bench-rooms: system $(venv)/.development ## What one delivery costs beside Socket.IO, ws, uWebSockets, nchan (docs/benchmarks.md)
 	@$(bin)/python -m benchmarks.rooms

@@ -168,17 +168,17 @@ class Watching:
         self.page = page
         self._since = 0.0
         self._sums: dict[str, float] = {}
+        self._made = 0
 
     async def start(self) -> None:
         """Begins a span."""
         read = await self._read()
-        self._since, self._sums = read["now"], read["sums"]
+        self._since, self._sums, self._made = read["now"], read["sums"], read["made"]
 
     async def seen(self) -> Seen:
         """What has been seen since the start."""
         read = await self._read()
-        fresh = read["made"] > 1 and read["sums"].get("samples", 0) < self._sums.get("samples", 0)
-        before: dict[str, float] = {} if fresh else self._sums
+        before: dict[str, float] = self._sums if read["made"] == self._made else {}  # else: built anew
         sums = {name: value - before.get(name, 0) for name, value in read["sums"].items()}
         return Seen(self._since, read["now"], read["shown"], sums, read["made"])
 

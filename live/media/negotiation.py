@@ -30,6 +30,8 @@ _VIDEO_ONLY = {VIDEO_ORIENTATION, DEPENDENCY_DESCRIPTOR, VIDEO_CONTENT_TYPE}
 
 _FROM_PUBLISHER = ("nack", "nack pli", "ccm fir", "transport-cc")
 _FROM_VIEWER = ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc")
+#: Of these, what is meant for sound too; it is resent as it was, without RTX.
+_FOR_SOUND = ("nack", "transport-cc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +411,7 @@ def _section(
 def _codec(codec: Codec, shape: Shape) -> list[str]:
     channels = "/2" if codec.name in ("opus", "red") else ""
     lines = [f"a=rtpmap:{codec.pt} {_SPELLING[codec.name]}/{codec.clock}{channels}"]
-    wanted = [f for f in shape.feedback if shape.kind == "video" or f == "transport-cc"]
+    wanted = [f for f in shape.feedback if shape.kind == "video" or f in _FOR_SOUND]
     lines += [f"a=rtcp-fb:{codec.pt} {what}" for what in wanted]
     fmtp = dict(codec.fmtp) | ({"useinbandfec": "1"} if codec.name == "opus" else {})
     if fmtp:

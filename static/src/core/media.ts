@@ -23,8 +23,11 @@ export interface MediaPorts {
   dice(): number;
 }
 
-/** How long a line may be `disconnected` before it is built anew, in milliseconds. */
+/** How long a line may be `disconnected` after its ICE was renewed before it is built anew, in milliseconds. */
 const PATIENCE_MS = 4_000;
+/** How long the question for new credentials may take, and when it is asked again, in milliseconds. */
+const QUESTION_MS = 3_000;
+const AGAIN_MS = 500;
 /** How long after a return of the network a silent line is doubted, in milliseconds. */
 const DOUBT_MS = 10_000;
 /** Over how long everybody's new lines are spread when a media worker died, in milliseconds. */
@@ -135,6 +138,23 @@ export function renewed(sdp: string, fragment: string): string {
     .replace(/^a=ice-ufrag:[^\r\n]*/gm, ufrag)
     .replace(/^a=ice-pwd:[^\r\n]*/gm, pwd)
     .replace(/^a=setup:actpass/gm, "a=setup:passive");
+}
+
+/** A description in which lost sound may be asked for again (RFC 4585), which browsers can but do not offer. */
+export function repairsSound(sdp: string): string {
+  return sdp.replace(
+    /^a=rtpmap:(\d+) opus\/48000\/2\r\n(?!a=rtcp-fb:\1 nack\r)/gm,
+    "$&a=rtcp-fb:$1 nack\r\n",
+  );
+}
+
+/** Takes our own description with repaired sound, or as the browser wrote it where it insists on that. */
+async function describe(pc: RTCPeerConnection, made: RTCSessionDescriptionInit): Promise<void> {
+  try {
+    await pc.setLocalDescription({ ...made, sdp: repairsSound(made.sdp ?? "") });
+  } catch {
+    await pc.setLocalDescription(made);
+  }
 }
 
 /** The media worker that a resource is at: its name up to the first dot. */
@@ -253,8 +273,8 @@ abstract class MediaLine {
       } else if (pc.connectionState === "disconnected") {
         this.#cancel?.();
         this.#move("recovering");
-        this.#cancel = this.ports.later(this.#patience, () => this.#broken(round));
         if (this.#patience > 0) void this.#restart(round);
+        else this.#cancel = this.ports.later(0, () => this.#broken(round));
       }
     };
     pc.addEventListener("connectionstatechange", look);
@@ -268,27 +288,39 @@ abstract class MediaLine {
 
   /**
    * Renews ICE on both sides (RFC 9725 §4.3): the same session goes on over whatever path there is now, without
-   * a new handshake. Where the network cannot carry even the question, patience decides.
+   * a new handshake. While the network does not even carry the question nothing is given up: the old path may
+   * come back with it.
    */
   async #restart(round: number): Promise<void> {
     const { pc } = this;
     const location = this.#location;
     const remote = pc?.remoteDescription?.sdp;
-    if (!pc || !location || !remote || pc.signalingState !== "stable") return;
+    const stale = () => round !== this.#round || pc !== this.pc;
+    const patient = (ms: number, run: () => void) => {
+      if (!stale() && this.#state === "recovering") this.#cancel = this.ports.later(ms, run);
+    };
+    if (!pc || !location || !remote || pc.signalingState !== "stable") {
+      patient(PATIENCE_MS, () => this.#broken(round));
+      return;
+    }
     try {
-      await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+      const offer = await pc.createOffer({ iceRestart: true });
       const answer = await this.ports.fetch(location, {
         method: "PATCH",
         credentials: "same-origin",
         headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" },
-        body: iceCredentials(pc.localDescription?.sdp ?? ""),
+        body: iceCredentials(offer.sdp ?? ""),
+        signal: AbortSignal.timeout(QUESTION_MS),
       });
       if (answer.status !== 200) throw await refusal(answer);
       const theirs = await answer.text();
-      if (round !== this.#round || pc !== this.pc) return;
+      if (stale()) return;
+      await describe(pc, offer);
       await pc.setRemoteDescription({ type: "answer", sdp: renewed(remote, theirs) });
+      patient(PATIENCE_MS, () => this.#broken(round));
     } catch (error) {
       if (error instanceof MediaRefusal) this.#broken(round);
+      else patient(AGAIN_MS, () => void this.#restart(round));
     }
   }
 
@@ -413,7 +445,7 @@ export class Publisher extends MediaLine {
       });
     }
     if (this.source === "camera") resilient(pc);
-    await pc.setLocalDescription(await pc.createOffer());
+    await describe(pc, await pc.createOffer());
     const answer = await this.ports.fetch(`/whip/${this.room}?source=${this.source}`, {
       method: "POST",
       credentials: "same-origin",
@@ -503,7 +535,7 @@ export class Watcher extends MediaLine {
       this.changed();
     });
     await pc.setRemoteDescription({ type: "offer", sdp });
-    await pc.setLocalDescription(await pc.createAnswer());
+    await describe(pc, await pc.createAnswer());
     const patched = await this.ports.fetch(location, {
       method: "PATCH",
       credentials: "same-origin",

@@ -5,6 +5,7 @@ import {
   type MediaPorts,
   Publisher,
   renewed,
+  repairsSound,
   thrifty,
   trackOf,
   Watcher,
@@ -18,7 +19,7 @@ class Peer extends EventTarget {
   remoteDescription: { sdp: string } | null = null;
   signalingState = "stable";
   remotes: RTCSessionDescriptionInit[] = [];
-  createOffer = async () => ({});
+  createOffer = async () => ({ type: "offer", sdp: "v=0\r\na=ice-ufrag:mine\r\na=ice-pwd:mine too\r\n" });
   getReceivers = () => [];
   getSenders(): unknown[] {
     return [];
@@ -55,6 +56,7 @@ class Net {
           return new Response('{"code":"unknown_resource"}', { status: 404 });
         if (JSON.stringify(init.headers ?? {}).includes("sdpfrag")) {
           this.fragments.push(String(init.body));
+          if (this.restarts === 0) throw new TypeError("no network");
           return new Response("a=ice-ufrag:new\r\na=ice-pwd:secret\r\n", { status: this.restarts });
         }
         if (init.method !== "POST") return new Response(null, { status: 204 });
@@ -141,7 +143,6 @@ async function disturbed(restarts: number) {
   const { net, watcher } = await watching();
   net.restarts = restarts;
   net.peer.remoteDescription = { sdp: OFFER };
-  net.peer.localDescription = { sdp: "v=0\r\na=ice-ufrag:mine\r\na=ice-pwd:mine too\r\n" };
   net.peer.become("connected");
   net.peer.become("disconnected");
   await settled();
@@ -165,6 +166,31 @@ test("when the server knows the resource no longer, the line is built anew witho
   net.peer.become("connected");
   expect(watcher.state).toBe("connected");
   expect(net.peers).toHaveLength(2);
+});
+
+test("while the network is gone the old path is kept, and the question asked again", async () => {
+  const { net, watcher } = await disturbed(0);
+  await net.fire(500);
+  await net.fire(500);
+  expect(net.fragments).toHaveLength(3);
+  net.peer.become("connected");
+  expect(watcher.state).toBe("connected");
+  expect(net.peers).toHaveLength(1);
+  expect(net.timers.some(({ ms }) => ms === 500)).toBe(false);
+});
+
+test("where new credentials do not help the line is built anew", async () => {
+  const { net } = await disturbed(200);
+  await net.fire(4000);
+  await net.fire(1000);
+  expect(net.peers).toHaveLength(2);
+});
+
+test("sound is described as repairable, once", () => {
+  const opus = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\na=rtpmap:96 VP8/90000\r\n";
+  const repaired = opus.replace("\na=fmtp", "\na=rtcp-fb:111 nack\r\na=fmtp");
+  expect(repairsSound(opus)).toBe(repaired);
+  expect(repairsSound(repaired)).toBe(repaired);
 });
 
 test("credentials are found anywhere in a description", () => {
