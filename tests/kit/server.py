@@ -67,7 +67,11 @@ class MadoiServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "live.cli", "serve"], cwd=ROOT, env=environ, stdout=log, stderr=log
             )
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def _wait(self) -> None:
