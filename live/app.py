@@ -7,7 +7,7 @@ import hmac
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from live.gateway.hub import Hub
 from live.gateway.serving import UVICORN, DrainingServer, listen
 from live.neighbours import HubRooms, LinkMedia, socket_route
 from live.nodes import Homes, NodeMedia, node_key, node_name
+from live.pulse import feel
 from live.settings import Settings
 from live.stores import open_store
-from live.stores.serving import keep_serving
+from live.stores.serving import keep_serving, sole_server
+from live.supervision import Seat
 from live.telemetry import Numbers, log
 from live.tickets import Tickets, media_secret
 from live.web.desk import Desk
@@ -36,6 +38,8 @@ from live.web.routes import web_routes
 
 TOKEN_FILE = "organiser-token"  # noqa: S105 - a file's name
 SERVER_FILE = "server.json"
+ALONE = Seat(0, ())
+"""The seat of a server of one process."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -62,31 +66,38 @@ class Server:
 
 
 @asynccontextmanager
-async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
+async def running(settings: Settings, port: int, seat: Seat = ALONE) -> AsyncIterator[Server]:
     """Start every part, and stop them in reverse order on the way out.
 
     Args:
         settings: in force.
         port: on which HTTP is reached.
+        seat: which of this machine's processes we are.
 
     Raises:
-        live.stores.StoreAway: the store cannot be opened.
+        live.stores.StoreAway: the store cannot be opened, or another server serves its folder.
         live.media.MediaRefused: the media worker does not start.
     """
     async with AsyncExitStack() as stack:
+        if settings.store == "embedded":
+            stack.enter_context(sole_server(Path(settings.data)))
         store = await open_store(settings.data if settings.store == "embedded" else settings.store)
         stack.push_async_callback(store.close)
         secret = await store.secret()
-        media = await stack.enter_async_context(LinkMedia.running(settings, media_secret(secret)))
+        media = await stack.enter_async_context(
+            LinkMedia.running(settings, media_secret(secret), workers=seat.number == 0)
+        )
         stack.push_async_callback(_stop, asyncio.create_task(keep_serving(store), name="serving"))
-        hub = Hub(store)
+        numbers = Numbers()
+        hub = Hub(store, numbers=numbers)
         await hub.start()
         stack.push_async_callback(hub.close)
         register, rooms, outsiders = Register(store), HubRooms(hub), dict[str, set[str]]()
         curtain = Curtain(media, outsiders, register.follow)
         nodes = None
         if settings.store != "embedded":
-            homes = Homes(store, node_name(settings.node_url, port))
+            near = f"http://127.0.0.1:{seat.ports[0]}" if seat.number else ""
+            homes = Homes(store, node_name(settings.node_url, port), near)
             nodes = NodeMedia(media, homes, rooms, hub, curtain.settle, outsiders, node_key(secret))
             await stack.enter_async_context(nodes.running())
         desk = Desk(
@@ -100,33 +111,48 @@ async def running(settings: Settings, port: int) -> AsyncIterator[Server]:
             port=port,
             settle=curtain.settle,
             outsiders=outsiders,
+            process=seat.number,
+            processes=seat.ports,
         )
         hub.on_change(curtain.changed)
         media.on_notice(rooms.notice, rooms.gone)
         following = asyncio.create_task(curtain.run(), name="curtain")
         stack.push_async_callback(_stop, following)
         stack.push_async_callback(_stop, asyncio.create_task(keep_retention(desk), name="retention"))
-        numbers = Numbers()
+        feeling = asyncio.create_task(feel(numbers, store, Path(settings.data)), name="pulse")
+        stack.push_async_callback(_stop, feeling)
         routes = [socket_route(hub, desk, settings), *web_routes(desk, numbers)]
         if nodes is not None:
             routes.insert(0, nodes.route())
         yield Server(Guard(Starlette(routes=routes), settings, numbers), desk, hub)
 
 
-async def serve(settings: Settings, listening: socket.socket, greet: Callable[[str, str], None]) -> None:
+async def serve(
+    settings: Settings,
+    listening: Sequence[socket.socket],
+    greet: Callable[[str, str], None],
+    seat: Seat = ALONE,
+    leash: int | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain: sockets are told to come back, requests end, parts stop.
 
     Args:
         settings: in force.
-        listening: from `bind`.
+        listening: from `bind`; the first one is the public one.
         greet: called once everything runs, with the public URL and the organiser's token.
+        seat: which of this machine's processes we are.
+        leash: a descriptor at whose end of file we stop, because who started us is gone.
     """
-    port = listening.getsockname()[1]
-    async with running(settings, port) as server:
+    port = listening[0].getsockname()[1]
+    async with running(settings, port, seat) as server:
         data = Path(settings.data)
+        if leash is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(leash, _let_go, loop, leash)
 
         def ready() -> None:
-            _leave_note(data, server.desk, port)
+            if seat.number == 0:
+                _leave_note(data, server.desk, port)
             greet(server.desk.public_url, server.desk.organiser_token)
             log.info("server.listening", port=port, store=settings.store.partition("://")[0])
 
@@ -140,9 +166,10 @@ async def serve(settings: Settings, listening: socket.socket, greet: Callable[[s
             forwarded_allow_ips=list(settings.proxies),
         )
         try:
-            await _Uvicorn(config, server, ready).serve(sockets=[listening])
+            await _Uvicorn(config, server, ready).serve(sockets=list(listening))
         finally:
-            (data / SERVER_FILE).unlink(missing_ok=True)
+            if seat.number == 0:
+                (data / SERVER_FILE).unlink(missing_ok=True)
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -152,6 +179,24 @@ def bind(settings: Settings) -> socket.socket:
         OSError: it is taken, or the address is not ours.
     """
     return listen(settings.host, settings.port)
+
+
+def bind_many(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Bind the HTTP port once for each process, and a port at 127.0.0.1 for each.
+
+    Raises:
+        OSError: the port is taken, or the address is not ours.
+    """
+    # Sockets that share a port do not notice a server of another start there; one that shares nothing does.
+    with listen(settings.host, settings.port) as probe:
+        port = probe.getsockname()[1]
+    shared = [listen(settings.host, port, shared=True) for _ in range(settings.processes)]
+    return shared, [listen("127.0.0.1", 0) for _ in shared]
+
+
+def _let_go(loop: asyncio.AbstractEventLoop, leash: int) -> None:
+    loop.remove_reader(leash)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Uvicorn(DrainingServer):

@@ -1,25 +1,31 @@
 """`madoi`: serve, make sessions and tickets, look around, check the machine."""
 
 import asyncio
+import contextlib
 import functools
 import os
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import httpx
 import msgspec
 
-from live.app import SERVER_FILE, TOKEN_FILE, Running, bind, serve
+from live.app import ALONE, SERVER_FILE, TOKEN_FILE, Running, bind, bind_many, serve
 from live.doctor import examine
 from live.media import MediaRefused
 from live.moving import Moved, MoveRefused, back_up, copy, opened, restore
 from live.settings import BadSettings, Settings, load, values, variable
 from live.stores import StoreAway
+from live.supervision import Seat, Supervisor
 from live.telemetry import configure
 from live.web.health import server_version
+
+FILES_MOST = 1 << 17
+"""Open files that a server asks for; more than its sockets would ever be."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -59,19 +65,33 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command("serve")
 @_common
+@click.option("--processes", type=click.IntRange(1, 64), help="that share the port; needs a Redis store")
 @click.pass_obj
 def serve_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 - click's values
     """Start the server. Ctrl-C or SIGTERM drains and stops it."""
     settings = _settings(path, **flags)
     configure(settings.log, as_json=settings.log_json)
+    _allow_many_sockets()
     try:
+        if settings.processes > 1:
+            _serve_by_many(settings)
         listening = bind(settings)
     except OSError as error:
         raise click.ClickException(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
         ) from error
+    _serve_by_one(settings, [listening], _greet)
+
+
+def _serve_by_one(
+    settings: Settings,
+    listening: list[Any],
+    greet: Callable[[str, str], None],
+    seat: Seat = ALONE,
+    leash: int | None = None,
+) -> None:
     try:
-        _run(serve(settings, listening, _greet))
+        _run(serve(settings, listening, greet, seat, leash))
     except StoreAway as error:
         raise click.ClickException(f"the store is not available: {error}") from error
     except MediaRefused as error:
@@ -80,11 +100,40 @@ def serve_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 -
         ) from error
 
 
+def _serve_by_many(settings: Settings) -> NoReturn:
+    """Supervise several processes; leaves the program when they have ended."""
+    shared, inner = bind_many(settings)
+
+    def work(listening: list[Any], seat: Seat, ready: Callable[[], None]) -> int:
+        def greet(url: str, token: str) -> None:
+            ready()
+            if seat.number == 0:
+                _greet(url, token)
+
+        try:
+            _serve_by_one(settings, listening, greet, seat=seat, leash=supervisor.leash)
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        return 0
+
+    supervisor = Supervisor(shared, inner, work)
+    raise SystemExit(supervisor.run())
+
+
 def _greet(url: str, token: str) -> None:
     """Say where the organiser's door is: on stdout, never in a log."""
     click.echo(f"Madoi {server_version()} serves {url}")
     click.echo(f"Organiser: {url}/organise#token={token}")
     sys.stdout.flush()
+
+
+def _allow_many_sockets() -> None:
+    """Raise the soft limit of open files to the hard one; login shells and systemd begin with 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES_MOST if hard == resource.RLIM_INFINITY else min(hard, FILES_MOST)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _run(work: Any) -> None:  # noqa: ANN401 - a coroutine
@@ -321,9 +370,10 @@ def doctor_command(path: Path | None, /, **flags: Any) -> None:  # noqa: ANN401 
     settings = _settings(path, **flags)
     note = _note(Path(settings.data))
     findings = asyncio.run(examine(settings, note.port if note else None))
-    marks = {True: "ok ", False: "BAD", None: "?  "}
+    marks = {True: "ok", False: "BAD", None: "?"}
     for finding in findings:
-        click.echo(f"{marks[finding.good]}  {finding.what:<14} {finding.says}")
+        mark = "warn" if finding.warns and finding.good else marks[finding.good]
+        click.echo(f"{mark:<4} {finding.what:<14} {finding.says}")
     if any(finding.good is False for finding in findings):
         raise SystemExit(1)
 

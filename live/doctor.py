@@ -14,6 +14,7 @@ import msgspec
 import redis
 
 from live.iceurl import read_ice_url
+from live.machine import examine_machine, examine_public, examine_redis
 from live.media import cores, fanout
 from live.reach import Finding, Held, examine_port, examine_server, media_port
 from live.settings import Settings
@@ -21,7 +22,7 @@ from live.stores import StoreAway, open_store
 from live.tickets import media_secret
 from live.web.pages import CLIENT
 
-DISK_LOW = 1 << 30
+DISK_LOW, DISK_LEAST = 1 << 30, 100 << 20
 READY_SECONDS = 5.0
 
 
@@ -38,7 +39,10 @@ async def examine(settings: Settings, running: int | None) -> list[Finding]:
         _client(),
         await _http(settings, running),
         store,
+        *(await examine_redis(settings.store) if settings.store != "embedded" else []),
         _disk(settings),
+        *examine_machine(),
+        *await examine_public(settings, running=running is not None),
         _fanout(settings),
         _workers(settings),
         *await _media(settings, secret),
@@ -140,14 +144,20 @@ def _disk(settings: Settings) -> Finding:
     folder = Path(settings.data).absolute()
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    return Finding("disk", free > DISK_LOW, f"{free / (1 << 30):.1f} GiB free at {folder}")
+    usage = shutil.disk_usage(folder)
+    says = f"{usage.free / (1 << 30):.1f} GiB free at {folder}"
+    if usage.free <= DISK_LOW:
+        says += ": make room; on a full disk commands are refused and nothing is lost"
+        return Finding("disk", usage.free > DISK_LEAST, says, warns=True)
+    return Finding("disk", True, says)
 
 
 def _workers(settings: Settings) -> Finding:
     ports = settings.media.ports(cores())
     where = f"ports {ports[0]} to {ports[-1]}" if len(ports) > 1 else f"port {ports[0]}"
     why = "as MADOI_MEDIA_WORKERS says" if settings.media.workers else f"for {cores()} cores"
+    if settings.processes > 1:
+        where += f", in the first of {settings.processes} processes"
     says = f"{len(ports)} on {where}, {why}; a room's viewers beyond {settings.media.viewers} are spread"
     return Finding("media workers", True, says)
 

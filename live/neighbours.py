@@ -71,9 +71,8 @@ class HubRooms:
         await self._hub.put_card(session, card)
 
     def numbers(self) -> dict[str, float]:
-        """Count rooms and sockets of this server."""
-        connections = self._hub.connections()
-        return {"rooms": len(connections), "sockets": sum(connections.values())}
+        """Count rooms, sockets and what waits at this server."""
+        return self._hub.numbers()
 
     def notice(self, session: str, notice: StageNotice) -> None:
         """Show viewers what the media plane tells: one variant for the audience, one behind the curtain."""
@@ -148,12 +147,15 @@ class LinkMedia:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, settings: Settings, secret: bytes) -> AsyncIterator["LinkMedia"]:
+    async def running(
+        cls, settings: Settings, secret: bytes, *, workers: bool = True
+    ) -> AsyncIterator["LinkMedia"]:
         """Start the media workers, and end them on the way out.
 
         Args:
             settings: in force.
             secret: the same after a restart, so that peers of the former life are told to come back.
+            workers: False in a process whose machine has its media workers in another one.
 
         Raises:
             live.media.MediaRefused: a media port is taken, or a worker does not start.
@@ -168,7 +170,7 @@ class LinkMedia:
                 publisher_kbps=settings.media.publisher_kbps,
             ),
             secret=secret,
-            workers=len(settings.media.ports(cores())),
+            workers=len(settings.media.ports(cores())) if workers else 0,
             limit=settings.media.viewers,
         )
         await fleet.start()

@@ -93,17 +93,18 @@ class Homes:
     Args:
         store: where they lie.
         me: how others name this server: its URL, or a name that is no URL when they cannot reach it.
+        near: where this machine's media is, when another process of it has the workers; "" when we have.
 
     Attributes:
         held: rooms whose media is here, with the time of the last renewal (monotonic seconds).
     """
 
-    def __init__(self, store: Store, me: str) -> None:
-        self._store, self._me = store, me.encode()
+    def __init__(self, store: Store, me: str, near: str = "") -> None:
+        self._store, self._me, self.near = store, me.encode(), near
         self.held: dict[str, float] = {}
 
     async def of(self, session: str) -> str:
-        """Return the home of a room, "" for this server, which takes the lease if nobody holds it.
+        """Return the home of a room, "" for this process; this machine takes the lease if nobody holds it.
 
         Raises:
             StoreAway: it cannot be told.
@@ -115,6 +116,8 @@ class Homes:
         if holder != self._me:
             self.held.pop(session, None)
             return holder.decode()
+        if self.near:  # the process there renews the lease and lets it go
+            return self.near
         self.held[session] = now
         return ""
 
@@ -289,6 +292,8 @@ class NodeMedia:
             if len(body) > MESSAGE_LIMIT:
                 return Response(status_code=413)
         signature = request.headers.get(_SIGNATURE, "")
+        if self._homes.near:
+            return await self._pass_on(bytes(body), signature)
         if not hmac.compare_digest(signature.encode(), self._sign(bytes(body)).encode()):
             return Response(status_code=403)
         try:
@@ -299,6 +304,17 @@ class NodeMedia:
             return Response(status_code=403)
         reaction = Reaction(await self._reply(call), self._stage(call.asked.room))
         return Response(msgspec.msgpack.encode(reaction), media_type="application/msgpack")
+
+    async def _pass_on(self, body: bytes, signature: str) -> Response:
+        """Let the process of this machine answer that has the media workers; it looks at the signature."""
+        try:
+            answer = await self._client.post(
+                self._homes.near + PATH, content=body, headers={_SIGNATURE: signature}
+            )
+        except httpx.HTTPError:
+            return Response(status_code=503)
+        kind = answer.headers.get("content-type")
+        return Response(answer.content, answer.status_code, media_type=kind)
 
     async def _reply(self, call: Call) -> Reply:
         asked = call.asked

@@ -36,11 +36,13 @@ class Finding:
         what: what was looked at.
         good: whether it is good; None where this machine cannot tell.
         says: what was found and, where it is not good, what to do.
+        warns: it works, but something should be done.
     """
 
     what: str
     good: bool | None
     says: str
+    warns: bool = False
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "cannot, and a balancer must send all people of a session to the same server"
         ),
     ] = ""
+    processes: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=64),
+        _says("processes that share the HTTP port on this machine; more than one needs a Redis store"),
+    ] = 1
     origins: Annotated[
         tuple[str, ...], _says("further origins whose pages may use the API and the socket, besides our own")
     ] = ()
@@ -191,6 +196,11 @@ def load(environ: Mapping[str, str], path: Path | None = None, **flags: object) 
             read_ice_url(url)
     except ValueError as error:
         raise BadSettings(f"turn.urls: {error}") from error
+    if settings.processes > 1 and settings.store == "embedded":
+        raise BadSettings(
+            f"settings: {settings.processes} processes need a Redis store ({variable('store')}): "
+            "the embedded store is for one process"
+        )
     if settings.media.port + (settings.media.workers or WORKERS_AT_MOST) - 1 > _LAST_PORT:
         raise BadSettings("settings: there are not enough ports from media.port on for media.workers")
     return settings

@@ -48,8 +48,13 @@ class Line:
         self._take(json.loads(await self._socket.recv()))
         self._reading = asyncio.create_task(self._read(self._socket))
 
-    async def do(self, command: str, **fields: object) -> Frame:
+    async def do(self, command: str, *, nonce: str = "", **fields: object) -> Frame:
         """Ask a command; returns `done` or `refused`.
+
+        Args:
+            command: its name.
+            nonce: the same as before to ask once more what got no answer.
+            fields: of the command.
 
         Raises:
             ConnectionError: the line is gone.
@@ -58,7 +63,7 @@ class Line:
         ref = self._ref
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._answers[ref] = answer
-        nonce = secrets.token_urlsafe(12)
+        nonce = nonce or secrets.token_urlsafe(12)
         await self._say({"t": "do", "ref": ref, "nonce": nonce, "cmd": {"t": command, **fields}})
         frame: Frame = await answer
         return frame

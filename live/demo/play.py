@@ -69,7 +69,7 @@ async def play(settings: Settings, listening: socket.socket, attendees: int) -> 
     """
     greeted: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
-        serve(settings, listening, lambda url, token: greeted.set_result((url, token)))
+        serve(settings, [listening], lambda url, token: greeted.set_result((url, token)))
     )
     playing = asyncio.create_task(_cast(greeted, listening.getsockname()[1], attendees))
     await asyncio.wait({serving, playing}, return_when=asyncio.FIRST_COMPLETED)

@@ -33,6 +33,7 @@ from live.protocol.frames import (
     You,
 )
 from live.stores import Store, StoreAway
+from live.telemetry import Numbers
 from rooms import Asked, Command, Entry, Level, Role, Room, State, due
 from rooms import Refused as Refusal
 from rooms.chat import Post
@@ -72,6 +73,7 @@ class Setting(msgspec.Struct, frozen=True):
         changed: Called with the session and its room after every change.
         paging: Who may read old entries from the store at the same time.
         staged: Called with the session and what another node whispers about its stage.
+        counts: Where it is counted what happens.
     """
 
     store: Store
@@ -81,6 +83,7 @@ class Setting(msgspec.Struct, frozen=True):
     changed: Change
     paging: asyncio.Semaphore
     staged: Callable[[str, bytes], None]
+    counts: Numbers
 
 
 class Host:
@@ -88,7 +91,7 @@ class Host:
 
     def __init__(self, session: str, setting: Setting) -> None:
         self.session = session
-        self.log = Log(session, setting.store, setting.clock)
+        self.log = Log(session, setting.store, setting.clock, setting.counts)
         self.log.heard = self._heard
         self.members: dict[str, Member] = {}
         self.presence = Presence()
@@ -260,8 +263,13 @@ class Host:
         if member.greeted is not level:
             gone = self._gone(member, hello)
             self._welcome(member, gone)
-        if not self._replay(member, hello):
+        paged = member.greeted is not None
+        if self._replay(member, hello):
+            how = "pages" if paged else "ring"
+        else:
             self._snapshot(member)
+            how = "new" if hello.seq is None else "snapshot"
+        self._setting.counts.resumes.labels(how).inc()
         self._catch_up_on_signals(member)
         self.presence.renewed = 0
 

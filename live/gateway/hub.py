@@ -18,6 +18,7 @@ from live.gateway.viewing import Blinding, Caller, Line, Member
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
 from live.stores import Saved, Store, StoreAway, Taken
+from live.telemetry import Numbers
 from rooms import Arrive, Command, ForgetMe, Level, Refused, Room, State, record_of
 
 log = structlog.get_logger()
@@ -65,10 +66,16 @@ class Hub:
     """The rooms of this node.
 
     Start it in the running loop, close it before the store. `drain` first when there is time to be polite.
+
+    Attributes:
+        counts: what happens here, for the metrics.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int] = clock) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], int] = clock, numbers: Numbers | None = None
+    ) -> None:
         self._store = store
+        self.counts = numbers or Numbers()
         self._clock = clock
         self._setting: Setting | None = None
         self._hosts: dict[str, asyncio.Task[Host]] = {}
@@ -88,7 +95,7 @@ class Hub:
         blinding = Blinding(await self._store.secret())
         paging = asyncio.Semaphore(PAGING)
         self._setting = Setting(
-            self._store, blinding, self._clock, fresh, self._changed, paging, self._staged
+            self._store, blinding, self._clock, fresh, self._changed, paging, self._staged, self.counts
         )
         self._ticking = asyncio.create_task(self._tick(), name="hub tick")
 
@@ -173,6 +180,20 @@ class Hub:
     def connections(self) -> dict[str, int]:
         """Connections of this node by session; for metrics."""
         return {host.session: len(host.members) for host in self._open()}
+
+    def numbers(self) -> dict[str, float]:
+        """Count rooms, who is in them and what waits, for the metrics."""
+        hosts = self._open()
+        waiting = [member.connection.waiting for host in hosts for member in host.members.values()]
+        return {
+            "rooms": len(hosts),
+            "sockets": len(waiting),
+            "largest": max((len(host.members) for host in hosts), default=0),
+            "commands_waiting": sum(host.log.waiting for host in hosts),
+            "outbox_bytes": sum(waiting),
+            "outbox_largest_bytes": max(waiting, default=0),
+            "readers_behind": sum(size > 0 for size in waiting),
+        }
 
     async def erase(self, session: str) -> None:
         """Close a room for everybody and remove everything about it from the store.

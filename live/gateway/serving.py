@@ -34,8 +34,13 @@ UVICORN: Final[dict[str, Any]] = {
 """Arguments for `uvicorn.Config`. Access logs are off: a path may name a session."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Open the listening socket; accepted connections inherit its buffer size and timeout.
+
+    Args:
+        host: address; "" for all of them.
+        port: 0 takes a free one.
+        shared: let further sockets of ours listen on the same port; the kernel spreads connections over them.
 
     Raises:
         OSError: The address cannot be bound.
@@ -45,6 +50,8 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         with contextlib.suppress(AttributeError, OSError):  # Linux only
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

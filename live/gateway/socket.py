@@ -100,6 +100,7 @@ class RoomSocket:
             await line.run(self)
         finally:
             self._open -= 1
+            self._hub.counts.closes.labels(str(int(line.connection.closing or Close.BYE))).inc()
 
     async def greet(self, line: "_Line", session: str, hello: Hello) -> Visit | None:
         """Find out who says hello, and bring them in."""

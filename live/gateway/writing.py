@@ -23,6 +23,7 @@ import msgspec
 import structlog
 
 from live.stores import Batch, Position, Row, Saved, Store, StoreAway, Taken
+from live.telemetry import Numbers
 from rooms import Asked, Command, Entry, Gone, Refused, Room, Snapshot, decide
 
 log = structlog.get_logger()
@@ -73,8 +74,11 @@ class Log:
         lost: Entries that had been acknowledged here and that a failover has lost; of the newest history.
     """
 
-    def __init__(self, session: str, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, session: str, store: Store, clock: Callable[[], int], counts: Numbers | None = None
+    ) -> None:
         self.session = session
+        self._counts = counts or Numbers()
         self.room = Room()
         self.position = Position(1, 0)
         self.ring: deque[Entry] = deque(maxlen=RING)
@@ -99,6 +103,7 @@ class Log:
     def wish(self, wish: Wish) -> None:
         """Queue a command; its `settle` is called once, from the owning task."""
         if len(self._wishes) >= QUEUE:
+            self._counts.commands.labels("busy").inc()
             wish.settle(Refused("busy", wait=500))
             return
         self._wishes.append(wish)
@@ -119,6 +124,11 @@ class Log:
     def idle(self) -> bool:
         """Whether nothing waits."""
         return not self._wishes and not self._syncs and not self._writing
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for their decision."""
+        return len(self._wishes)
 
     # -- the owning task ---------------------------------------------------------------------------
 
@@ -272,6 +282,7 @@ class Log:
             self._rewind()
         finally:
             for wish, outcome in zip(wishes, outcomes, strict=True):
+                self._counts.commands.labels(outcome.code if isinstance(outcome, Refused) else "done").inc()
                 wish.settle(outcome)
             self._writing = False
         await self._save_now_and_then()
@@ -293,13 +304,17 @@ class Log:
             if not entries:
                 return outcomes
             try:
-                await self._store.append(self.session, self.position, [_encode(entry) for entry in entries])
+                with self._counts.append.time():
+                    await self._store.append(
+                        self.session, self.position, [_encode(entry) for entry in entries]
+                    )
             except Taken:
                 await self._step_back()
             except StoreAway:
                 # Nobody knows whether the entries are there, and on the replicas. If they are, their keys
                 # answer for them; until that is known, nobody is answered.
                 self._doubtful = True
+                self._counts.append_failures.inc()
                 raise
             else:
                 self._confirm(entries, own=True)

@@ -6,6 +6,7 @@ import math
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, cast
@@ -39,7 +40,7 @@ from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
 from live.media.udp import Port, advertised, own_addresses
-from live.sfu import PublicationSpec, Router, Source, Tier
+from live.sfu import COUNTERS, GAUGES, PublicationSpec, Router, Source, Tier
 from live.sfu.contract import MID
 
 #: A server-made offer is answered within so long or forgotten, seconds.
@@ -88,6 +89,7 @@ class Plane:
         self._relays: asyncio.Task[None] | None = None
         self._inlets: set[asyncio.Task[None]] = set()
         self._strange = self._ticks = self._forwarded = self._relayed = 0
+        self._routed: Counter[str] = Counter()
         self._port = Port(self._receive, self._drained)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
@@ -276,11 +278,10 @@ class Plane:
             "tcp_connections": len(self._port.streams.connections),
             **{f"datagrams_{name}": value for name, value in self._port.counts.items()},
         }
+        routed = Counter(self._routed)
         for room in self._rooms.values():
-            for name, value in room.router.stats().items():
-                key = f"router_{name}"
-                totals[key] = value + cast("int", totals.get(key, 0))
-        return totals
+            routed.update(room.router.stats())
+        return totals | {f"router_{name}": routed[name] for name in (*COUNTERS, *GAUGES)}
 
     def lines(self, room: str) -> list[LineFacts]:
         """How the lines of a room's publishers are doing; nothing of a room that is not here."""
@@ -467,6 +468,7 @@ class Plane:
             room = self._rooms.pop(name)
             self._forwarded += room.forwarded
             self._relayed += room.relayed
+            self._routed.update({name: room.router.stats().get(name, 0) for name in COUNTERS})
             room.close()
         self._ticks += 1
         if self._ticks % _ADDRESS_TICKS == 0:  # one that floats may have come to us

@@ -48,11 +48,13 @@ from live.sfu.contract import (
     Stream,
     Tier,
 )
-from live.sfu.measures import LineMeasure, StreamMeasure
+from live.sfu.measures import COUNTERS, GAUGES, LineMeasure, StreamMeasure
 from live.sfu.router import Router
 
 __all__ = [
+    "COUNTERS",
     "FROM_PUBLISHERS",
+    "GAUGES",
     "LOUDEST",
     "STAGE",
     "TO_VIEWERS",

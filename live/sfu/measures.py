@@ -7,6 +7,29 @@ from dataclasses import dataclass
 from live.sfu.contract import P, Source
 from live.sfu.layer import Layer
 
+COUNTERS = (
+    "keyframes_refused",
+    "malformed",
+    "nacks_answered",
+    "nacks_missed",
+    "nacks_refused",
+    "nacks_repeated",
+    "nacks_sent",
+    "over_cap",
+    "padding_sent",
+    "plis_sent",
+    "received",
+    "relayed_again",
+    "rembs",
+    "repaired",
+    "transport_feedbacks",
+    "unknown_peer",
+    "unknown_ssrc",
+)
+"""What a router counts from its start on, as `Router.stats` names it."""
+GAUGES = ("bitrate_in", "layers", "pauses", "publications", "viewers")
+"""What a router tells of the moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamMeasure:

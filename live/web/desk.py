@@ -62,6 +62,8 @@ class Desk:
         outsiders: per session, people who watch although the door has not admitted them; the curtain's
             opening
             ends their watching.
+        process: which of this machine's processes we are.
+        processes: ports at 127.0.0.1 of all of them; none when there is only one.
         now: Unix time in seconds.
     """
 
@@ -77,6 +79,8 @@ class Desk:
     outsiders: dict[str, set[str]] = field(default_factory=dict)
     now: Callable[[], float] = time.time
     draining: bool = False
+    process: int = 0
+    processes: tuple[int, ...] = ()
     origins: Origins = field(init=False)
     attempts: Rates = field(init=False)
     entries: Rates = field(init=False)
