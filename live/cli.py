@@ -269,6 +269,7 @@ def session_close(place: Place, id: str) -> None:  # noqa: A002 - the argument's
 @click.argument("role", type=click.Choice(["organiser", "moderator", "speaker", "presenter", "attendee"]))
 @click.argument("name")
 @click.option("--profession", default="")
+@click.option("--person", default="", help="somebody who has a ticket: a link for a further device of theirs")
 @click.option("--url", help="a running server; default: the one whose data folder is --data")
 @click.option("--data", help="data folder of a server on this machine")
 @click.pass_obj
@@ -279,11 +280,14 @@ def ticket_command(
     role: str,
     name: str,
     profession: str,
+    person: str,
     url: str | None,
     data: str | None,
 ) -> None:
     """Make a personal ticket and print it with its link."""
     body = {"role": role, "name": name, "profession": profession}
+    if person:
+        body["person"] = person
     _print(_ask(_place(path, url, data), "POST", f"/api/sessions/{session_id}/tickets", body))
 
 

@@ -35,6 +35,7 @@ class Seen:
     truth: StageTruth | None = None
     inside: frozenset[str] = frozenset()
     session: tuple[Settings, State] | None = None
+    generation: int | None = None
 
 
 class Curtain:
@@ -93,7 +94,9 @@ class Curtain:
             out |= self._outsiders.pop(session, set()) - inside
         if room.session.state is State.CLOSED:
             out |= inside | self._outsiders.pop(session, set())
-        seen.inside = inside
+        if seen.generation not in (None, room.session.generation):  # every ticket became void
+            out |= frozenset(room.door.people) | self._outsiders.pop(session, set())
+        seen.inside, seen.generation = inside, room.session.generation
         for person in out:
             await self._media.expel(session, person)
         if truth != seen.truth:

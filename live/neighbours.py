@@ -132,7 +132,9 @@ def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
 async def _caller(desk: Desk, session: str, bearer: Bearer) -> Caller:
     raw = await desk.store.card(session, bearer.person)
     card = msgspec.json.decode(raw, type=Card) if raw else Card(bearer.person, "", bearer.role)
-    return Caller(bearer.person, bearer.role, card.name, card.profession, bearer.registered)
+    return Caller(
+        bearer.person, bearer.role, card.name, card.profession, bearer.registered, bearer.generation
+    )
 
 
 class LinkMedia:

@@ -39,7 +39,7 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         generation: the session's link generation it was made under; raising the session's revokes it.
         expires: Unix time in seconds after which it is void.
         person: person id, or None for a shared link.
-        id: a random id for a one-time ticket, else empty.
+        id: a random id that makes a personal or one-time ticket the only one of its text, else empty.
         registered: the person came by a personal ticket, so needs no knock.
     """
 

@@ -18,7 +18,17 @@ from rooms.door import Arrive, Leave
 from rooms.forgetting import ForgetMe
 from rooms.keeping import record_of, reduced_at
 from rooms.room import Entry, Room, Snapshot, decide, due, next_due
-from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State, erased_at, retention_for
+from rooms.session import (
+    Kind,
+    Open,
+    QuestionPolicy,
+    SetState,
+    Settings,
+    State,
+    VoidLinks,
+    erased_at,
+    retention_for,
+)
 from rooms.signals import KINDS, SignalKind, Waves
 from rooms.stage import StageTruth, stage_truth
 from rooms.vocabulary import COMMANDS, EVENTS, AnyCommand, AnyEvent
@@ -53,6 +63,7 @@ __all__ = [
     "Snapshot",
     "StageTruth",
     "State",
+    "VoidLinks",
     "Waves",
     "decide",
     "due",

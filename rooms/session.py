@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
 
-from rooms.core import STAFF_ROLES, Asked, Command, Event, Level, Refused
+from rooms.core import STAFF_ROLES, Asked, Command, Event, Level, Refused, Role
 from rooms.text import clean
 
 if TYPE_CHECKING:
@@ -133,12 +133,15 @@ class Session:
     settings: Settings = field(default_factory=lambda: Settings(title=""))
     state: State = State.PUBLISHED
     since: int = 0
+    generation: int = 1
 
     def facts(self) -> Iterator[Event]:
         """Yield the events that rebuild this slice."""
         if self.id:
             yield Opened(id=self.id, settings=self.settings)
             yield StateChanged(state=self.state, at=self.since)
+            if self.generation > 1:
+                yield LinksVoided(generation=self.generation)
 
 
 class Opened(Event, frozen=True, tag="opened"):
@@ -174,6 +177,32 @@ class StateChanged(Event, frozen=True, tag="state_changed"):
     def apply(self, room: "Room") -> None:
         """Move."""
         room.session.state, room.session.since = self.state, self.at
+
+
+class LinksVoided(Event, frozen=True, tag="links_voided"):
+    """Tickets of generations before this one are void; who came in by one is out."""
+
+    audience = Level.STAFF
+    generation: int
+
+    def apply(self, room: "Room") -> None:
+        """Remember the newest generation."""
+        room.session.generation = max(room.session.generation, self.generation)
+
+
+class VoidLinks(Command, frozen=True, tag="void_links"):
+    """Put out whoever came in by a ticket of an older generation (asked by the server alone)."""
+
+    needs: ClassVar = frozenset({Role.ORGANISER})
+    after_the_end: ClassVar[bool] = True
+    act: ClassVar[str] = "void_links"
+    generation: int
+
+    def decide(self, room: "Room", asked: Asked) -> list[Event]:  # noqa: ARG002 - the port's shape
+        """Void, unless a later one has done so."""
+        if self.generation <= room.session.generation:
+            return []
+        return [LinksVoided(generation=self.generation)]
 
 
 class Open(Command, frozen=True, tag="open"):

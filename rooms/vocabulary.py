@@ -8,6 +8,7 @@ AnyEvent = (
     session.Opened
     | session.SettingsChanged
     | session.StateChanged
+    | session.LinksVoided
     | door.Filed
     | door.Entered
     | door.Left
@@ -110,7 +111,8 @@ AnyCommand = (
     | polling.ReopenPoll
     | polling.CastBallot
 )
-"""What may come over the wire. The server alone asks `Open`, `Arrive`, `ForgetMe` and `ExpireHands`."""
+"""What may come over the wire. The server alone asks `Open`, `VoidLinks`,
+`Arrive`, `ForgetMe` and `ExpireHands`."""
 
 EVENTS: Final[tuple[type[core.Event], ...]] = get_args(AnyEvent)
 COMMANDS: Final[tuple[type[core.Command], ...]] = get_args(AnyCommand)

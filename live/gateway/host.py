@@ -38,6 +38,7 @@ from rooms import Asked, Command, Entry, Level, Role, Room, State, due
 from rooms import Refused as Refusal
 from rooms.chat import Post
 from rooms.door import Filed, Forgotten
+from rooms.session import LinksVoided
 
 log = structlog.get_logger()
 
@@ -165,6 +166,10 @@ class Host:
             raise outcome
         return outcome
 
+    def is_void(self, caller: Caller) -> bool:
+        """Whether the caller's ticket was voided since it was verified."""
+        return caller.generation is not None and caller.generation < self.room.session.generation
+
     async def put_card(self, card: Card) -> None:
         """Keep a person's card and show it to who has heard of the person.
 
@@ -252,8 +257,9 @@ class Host:
         """Give a member its place: the one before it with the same identity goes."""
         self.flush()
         level = self.room.level_of(member.caller.person, member.caller.role)
-        if level is None:
-            member.tell(lambda connection: connection.close(Close.REMOVED))
+        if level is None or self.is_void(member.caller):
+            why = Close.REMOVED if level is None else Close.BAD_TICKET
+            member.tell(lambda connection: connection.close(why))
             return
         if (older := self.members.get(member.caller.person)) is not None:
             older.tell(lambda connection: connection.close(Close.TAKEN_OVER))
@@ -294,6 +300,8 @@ class Host:
     def receive(self, member: Member, frame: Client) -> None:
         """Act on a frame that the connection let through."""
         now = self._setting.clock()
+        if self.is_void(member.caller):  # heard of, not yet seen out: what is asked now is not decided
+            return
         match frame:
             case Do():
                 self._do(member, frame)
@@ -344,6 +352,8 @@ class Host:
         entries, self._unsent = self._unsent, []
         if not entries:
             return
+        if any(isinstance(event, LinksVoided) for one in entries for event in one.events):
+            self._see_out_the_void()
         moved = self._moved(
             {event.person.id for one in entries for event in one.events if isinstance(event, Filed)}
         )
@@ -354,6 +364,11 @@ class Host:
             self._catch_up_on_signals(member)
         if self.room.session.state is State.CLOSED:
             self.close_all(Close.ENDED)
+
+    def _see_out_the_void(self) -> None:
+        for member in [member for member in self.members.values() if self.is_void(member.caller)]:
+            del self.members[member.caller.person]
+            member.tell(lambda connection: connection.close(Close.BAD_TICKET))
 
     def _moved(self, people: Iterable[str]) -> set[Member]:
         """Find members whose level changed, and see those out who have been removed."""
@@ -390,6 +405,7 @@ class Host:
             self.close_all(Close.ENDED)
             return
         self._replays.forget()
+        self._see_out_the_void()
         self._moved(list(self.members))
         for member in self.members.values():
             self._welcome(member, self.log.lost)

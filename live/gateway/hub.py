@@ -266,7 +266,7 @@ class Hub:
                 raise Refused("restarting")  # noqa: TRY301 - one place turns refusals into codes
             host = await self._host(session)
             await host.log.sync()
-            if not host.room.session.id:
+            if not host.room.session.id or host.is_void(caller):
                 connection.close(Close.BAD_TICKET)
                 return None
             if host.room.session.state is State.CLOSED:

@@ -32,6 +32,7 @@ class Caller(msgspec.Struct, frozen=True):
         name: As shown to others; empty if the card in the store says it.
         profession: If given.
         registered: Holds a personal ticket, so needs no knock.
+        generation: Of the session's links that the ticket was made under; None without a ticket.
     """
 
     person: str
@@ -39,6 +40,7 @@ class Caller(msgspec.Struct, frozen=True):
     name: str = ""
     profession: str = ""
     registered: bool = False
+    generation: int | None = None
 
     @property
     def card(self) -> Card:

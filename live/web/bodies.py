@@ -115,18 +115,27 @@ class SessionList(msgspec.Struct, frozen=True):
 
 
 class NewTicket(Body, frozen=True):
-    """A personal ticket to be made: its bearer is this person, known by this name."""
+    """A personal ticket to be made: its bearer is this person, known by this name.
+
+    Attributes:
+        role: what its bearer is.
+        name: as shown to others.
+        profession: if given.
+        person: somebody who has a ticket, for a further device of theirs; when left out, a new person.
+    """
 
     role: Role
     name: Name
     profession: Profession = ""
+    person: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class TicketMade(msgspec.Struct, frozen=True):
-    """The ticket, and the link that carries it in its fragment."""
+    """The ticket, the link that carries it in its fragment, and whom it names."""
 
     ticket: str
     link: str
+    person: str
 
 
 class NewState(Body, frozen=True):

@@ -24,7 +24,7 @@ TRIAL_SECONDS = 20.0
 def routes(desk: Desk) -> list[Route]:
     """Make the two addresses."""
     trials = Trials(desk)
-    door = Doorway(desk)
+    door = Doorway(desk, binds=False)
 
     async def offer(request: Request) -> Response:
         return await door.serve(request, "POST", trials.begin)
@@ -43,7 +43,7 @@ class Trials:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._door = Doorway(desk)
+        self._door = Doorway(desk, binds=False)
         self._endings: set[asyncio.Task[None]] = set()
 
     async def begin(self, request: Request, bearer: Bearer) -> Response:

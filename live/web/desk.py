@@ -1,6 +1,7 @@
 """The desk that every operation works at: what it needs to know, and who is asking. `live.app` fills it."""
 
 import asyncio
+import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,12 @@ from live.web.ports import Media, Rooms
 from live.web.problems import Problem
 from live.web.rates import Rates
 from live.web.register import Register
-from rooms import STAFF_ROLES, Role, Room
+from rooms import STAFF_ROLES, STAGE_ROLES, Role, Room
+
+LINK_SECONDS = 366 * 24 * 3600
+"""How long a link lasts."""
+PROGRAM = "program"
+"""Who uses a link's ticket as it stands: an encoder, a script. Every program is the same user."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -32,17 +38,24 @@ class Bearer(msgspec.Struct, frozen=True):
         role: from the ticket, at this call.
         registered: the ticket names its person, so that the door lets it in.
         shared: it is a shared link's ticket, used directly.
+        generation: of the session's links that the ticket was made under.
     """
 
     person: str
     role: Role
     registered: bool
     shared: bool = False
+    generation: int | None = None
 
     @property
     def is_staff(self) -> bool:
         """Whether the bearer moderates."""
         return self.role in STAFF_ROLES
+
+    @property
+    def one_browser(self) -> bool:
+        """Whether the bearer's link is for one browser (or one kind of program) only: staff and experts."""
+        return not self.shared and self.role in STAFF_ROLES | STAGE_ROLES
 
 
 @dataclass
@@ -124,8 +137,13 @@ class Desk:
                 self.failed_attempt(request)
             raise Problem("bad_ticket")
 
-    async def bearer(self, request: HTTPConnection, session: str) -> Bearer:
+    async def bearer(self, request: HTTPConnection, session: str, *, binds: bool = True) -> Bearer:
         """Return who asks in a session, by `Authorization: Bearer <ticket>` or by cookie.
+
+        Args:
+            request: the request.
+            session: the session that it is about.
+            binds: whether using a staff link here makes it a program's; not where a page only tries the line.
 
         Raises:
             Problem: no ticket, or not one of this session, or another site's page sends the cookie.
@@ -134,10 +152,13 @@ class Desk:
         if text is not None:
             self.check_attempts(request)
             try:
-                return await self.bearer_of(session, text)
+                bearer = await self.bearer_of(session, text)
             except Problem:
                 self.failed_attempt(request)
                 raise
+            if binds:
+                await self.bind(text, bearer, PROGRAM)
+            return bearer
         seat = cookie(request, session)
         if seat is None:
             raise Problem("bad_ticket")
@@ -153,8 +174,29 @@ class Desk:
         """
         claims = await self._claims("link", session, text)
         if claims.person is not None:
-            return Bearer(claims.person, claims.role, registered=True)
-        return Bearer(self.tickets.person_of(text), claims.role, registered=False, shared=True)
+            return Bearer(claims.person, claims.role, registered=True, generation=claims.generation)
+        person = self.tickets.person_of(text)
+        return Bearer(person, claims.role, registered=False, shared=True, generation=claims.generation)
+
+    async def bind(self, text: str, bearer: Bearer, user: str) -> None:
+        """Let a personal staff link belong to its first user, for good.
+
+        Args:
+            text: the link's ticket.
+            bearer: whom it stands for.
+            user: `PROGRAM`, or the secret that one browser holds.
+
+        Raises:
+            Problem: `link_used`, it belongs to another browser, or to a program.
+        """
+        if not bearer.one_browser:
+            return
+        key = f"link:{hashlib.sha256(text.encode()).hexdigest()}"
+        mark = hashlib.sha256(user.encode()).digest()
+        if await self.store.claim_once(key, LINK_SECONDS):
+            await self.store.put_fact(key, mark, LINK_SECONDS)
+        elif not hmac.compare_digest(await self.store.fact(key) or b"", mark):
+            raise Problem("link_used")
 
     async def bearer_of_hello(self, session: str, text: str) -> Bearer:
         """Return who says hello on a socket, by a one-time socket ticket or (programs) by a link ticket.
@@ -165,12 +207,14 @@ class Desk:
         try:
             claims = await self._claims("socket", session, text)
         except Problem:
-            return await self.bearer_of(session, text)
+            bearer = await self.bearer_of(session, text)
+            await self.bind(text, bearer, PROGRAM)
+            return bearer
         if claims.person is None or not await self.store.claim_once(
             f"socket:{claims.id}", 2 * SOCKET_SECONDS
         ):
             raise Problem("bad_ticket")
-        return Bearer(claims.person, claims.role, registered=claims.registered)
+        return Bearer(claims.person, claims.role, registered=claims.registered, generation=claims.generation)
 
     def check_attempts(self, request: HTTPConnection) -> None:
         """Refuse an address that has failed too often of late."""
@@ -227,7 +271,7 @@ class Desk:
         claims = await self._claims("seat", session, seat)
         if claims.person is None:
             raise Problem("bad_ticket")
-        return Bearer(claims.person, claims.role, registered=claims.registered)
+        return Bearer(claims.person, claims.role, registered=claims.registered, generation=claims.generation)
 
     async def _claims(self, purpose: Purpose, session: str, text: str) -> Claims:
         try:

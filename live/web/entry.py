@@ -16,11 +16,12 @@ from live.web.cookies import (
     cookie,
     set_cookie,
 )
-from live.web.desk import Bearer, address
+from live.web.desk import LINK_SECONDS, Bearer, address
 from live.web.operation import JSON, Access, Call, Operation
 from live.web.problems import Problem
 from live.web.sessions import name_of, new_person, put_card
 from rooms import Role
+from rooms.door import Standing
 
 
 async def organiser(call: Call) -> Response:
@@ -58,6 +59,8 @@ async def enter(call: Call) -> Response:
     wait = desk.entries.take(address(call.request), desk.now() * 1000)
     if wait:
         raise Problem("too_many", wait=wait)
+    device = cookie(call.request, f"device-{record.id}") or secrets.token_urlsafe(18)
+    await desk.bind(body.ticket, bearer, f"browser:{device}")
     seat = await _seat(call, bearer)
     expires = int(desk.now()) + SEAT_SECONDS
     claims = Claims(
@@ -65,15 +68,18 @@ async def enter(call: Call) -> Response:
     )
     response = Response(msgspec.json.encode(seat), media_type=JSON)
     set_cookie(call.request, response, record.id, desk.tickets.sign("seat", claims), SEAT_SECONDS)
+    if bearer.one_browser:
+        set_cookie(call.request, response, f"device-{record.id}", device, LINK_SECONDS)
     return response
 
 
 async def _seat(call: Call, bearer: Bearer) -> Seat:
     desk, body = call.desk, call.body
-    person = bearer.person
-    if bearer.shared:
-        person = _known_person(call, bearer.role) or new_person()
-    elif not body.name and (name := await name_of(desk, call.session, person)):
+    person = (_known_person(call, bearer.role) or new_person()) if bearer.shared else bearer.person
+    known = (await desk.rooms.room(call.session)).door.people.get(person)
+    if known is not None and known.standing is Standing.BLOCKED:
+        raise Problem("removed")
+    if not bearer.shared and not body.name and (name := await name_of(desk, call.session, person)):
         return Seat(person, bearer.role, name)
     if not (body.name or "").strip():
         raise Problem("name_required")
@@ -166,7 +172,17 @@ OPERATIONS = (
         Entry,
         Seat,
         200,
-        ("bad_ticket", "unknown_session", "name_required", "ended", "too_many", "too_long", "origin_refused"),
+        (
+            "bad_ticket",
+            "link_used",
+            "removed",
+            "unknown_session",
+            "name_required",
+            "ended",
+            "too_many",
+            "too_long",
+            "origin_refused",
+        ),
     ),
     Operation("GET", "/api/sessions/{id}/me", "Who the cookie's bearer is", Access.MEMBER, me, None, Seat),
     Operation(

@@ -26,6 +26,8 @@ TITLES: dict[str, tuple[int, str]] = {
     "body_late": (408, "The body did not come in time"),
     "ended": (410, "The session is closed"),
     "erased": (410, "The session was erased, as its retention class says"),
+    "link_used": (409, "This personal link belongs to another browser, or to a program"),
+    "no_such_person": (404, "There is no such person"),
     "refused": (409, "The room does not permit this now"),
     "server_fault": (500, "The server failed; it has written down why"),
     "store_away": (503, "The store is not available"),

@@ -20,17 +20,17 @@ from live.web.bodies import (
     StateNow,
     TicketMade,
 )
-from live.web.desk import Desk, bearer_token
+from live.web.desk import LINK_SECONDS, Desk, bearer_token
 from live.web.operation import Access, Call, Operation
+from live.web.problems import Problem
 from live.web.register import Record, facts_of, new_record, timestamp
 from rooms import Role, Room
 from rooms.door import Standing
-from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State
+from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State, VoidLinks
 from rooms.text import clean_name
 
 HOST = "host"
 """The person id under which the server itself acts for the organiser."""
-TICKET_SECONDS = 366 * 24 * 3600
 
 
 async def create(call: Call) -> SessionMade:
@@ -60,7 +60,7 @@ async def show(call: Call) -> SessionFacts:
     facts = facts_of(record)
     if not call.desk.is_organiser(call.request):
         if bearer_token(call.request) is not None:
-            await call.desk.bearer(call.request, call.session)  # a guess counts here too
+            await call.desk.bearer(call.request, call.session, binds=False)  # a guess counts here too
         return facts
     room = await call.desk.rooms.room(call.session)
     return msgspec.structs.replace(facts, links=links_of(call.desk, record), counts=counts_of(room))
@@ -74,11 +74,23 @@ async def ticket(call: Call) -> TicketMade:
         body = msgspec.structs.replace(
             body, role=Role.MODERATOR
         )  # a moderator's invitation cannot outrank its maker
-    person = new_person()
+    person = body.person or new_person()
+    if body.person:
+        await _check_second_link(call)
     await put_card(desk, call.session, Card(person, body.name, body.role, body.profession))
-    expires = int(desk.now()) + TICKET_SECONDS
-    text = desk.tickets.sign("link", Claims(record.id, body.role, record.generation, expires, person))
-    return TicketMade(text, link_of(desk, record.id, text))
+    expires = int(desk.now()) + LINK_SECONDS
+    claims = Claims(record.id, body.role, record.generation, expires, person, secrets.token_urlsafe(9))
+    text = desk.tickets.sign("link", claims)
+    return TicketMade(text, link_of(desk, record.id, text), person)
+
+
+async def _check_second_link(call: Call) -> None:
+    """Let the organiser alone speak for a person who exists, and not change what that person is."""
+    if call.bearer is not None and call.bearer.role is not Role.ORGANISER:
+        raise Problem("role_refused")
+    raw = await call.desk.store.card(call.session, call.body.person)
+    if raw is None or msgspec.json.decode(raw, type=Card).role is not call.body.role:
+        raise Problem("no_such_person")
 
 
 async def state(call: Call) -> StateNow:
@@ -120,7 +132,10 @@ async def reduce_session(desk: Desk, record: Record) -> None:
 
 async def renew(call: Call) -> Links:
     """Void every link, ticket and seat made so far, and make new links: a link got into wrong hands."""
-    return links_of(call.desk, await call.desk.register.renew(call.session))
+    desk, session = call.desk, call.session
+    record = await desk.register.renew(session)
+    await desk.rooms.ask(session, HOST, Role.ORGANISER, VoidLinks(generation=record.generation))
+    return links_of(desk, record)
 
 
 def new_person() -> str:
@@ -150,7 +165,7 @@ def links_of(desk: Desk, record: Record) -> Links:
     """Return the four shared links; they are derived, so they are the same every time."""
 
     def link(role: Role) -> str:
-        expires = record.created // 1000 + TICKET_SECONDS
+        expires = record.created // 1000 + LINK_SECONDS
         text = desk.tickets.sign("link", Claims(record.id, role, record.generation, expires))
         return link_of(desk, record.id, text)
 
@@ -238,7 +253,7 @@ OPERATIONS = (
         NewTicket,
         TicketMade,
         201,
-        ("unknown_session", "too_short", "too_long"),
+        ("unknown_session", "no_such_person", "too_short", "too_long"),
     ),
     Operation(
         "POST",

@@ -79,10 +79,16 @@ class Standing(NamedTuple):
 
 
 class Doorway:
-    """The operations behind WHIP's and WHEP's addresses."""
+    """The operations behind WHIP's and WHEP's addresses.
 
-    def __init__(self, desk: Desk) -> None:
+    Args:
+        desk: what they work at.
+        binds: whether a staff link that is used here becomes a program's.
+    """
+
+    def __init__(self, desk: Desk, *, binds: bool = True) -> None:
         self._desk = desk
+        self._binds = binds
 
     async def serve(self, request: Request, allowed: str, run: Run) -> Response:
         """Answer a preflight, refuse other methods, run, and turn failures into problems."""
@@ -98,7 +104,8 @@ class Doorway:
         try:
             if request.method == "OPTIONS":
                 return await self._options(request)
-            return await run(request, await self._desk.bearer(request, request.path_params["id"]))
+            bearer = await self._desk.bearer(request, request.path_params["id"], binds=self._binds)
+            return await run(request, bearer)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever happens gets its documented answer
             return problem_of(error, request).response()
 
@@ -106,7 +113,7 @@ class Doorway:
         """Answer a preflight; who shows a ticket is told the ICE servers before the offer (RFC 9725 §4.6)."""
         response = Response(status_code=200, headers=_OPTIONS)
         if bearer_token(request) is not None:
-            bearer = await self._desk.bearer(request, request.path_params["id"])
+            bearer = await self._desk.bearer(request, request.path_params["id"], binds=False)
             self._name_servers(response, bearer)
         return response
 

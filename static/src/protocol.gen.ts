@@ -1319,6 +1319,12 @@ export interface StateChangedEvent {
   at: number;
 }
 
+/** Tickets of generations before this one are void; who came in by one is out. Seen by: staff. */
+export interface LinksVoidedEvent {
+  t: "links_voided";
+  generation: number;
+}
+
 /** A person's standing changed, as the staff see it. Seen by: staff. */
 export interface FiledEvent {
   t: "person_filed";
@@ -1576,6 +1582,7 @@ export type AnyEvent =
   | OpenedEvent
   | SettingsChangedEvent
   | StateChangedEvent
+  | LinksVoidedEvent
   | FiledEvent
   | EnteredEvent
   | LeftEvent

@@ -172,15 +172,18 @@ async def test_a_silent_line_renews_ice_and_the_session_goes_on(chromium, server
 async def test_a_speaker_who_drops_is_said_to_be_reconnecting_and_finds_the_seat_again(chromium, server):
     session = server.make_session("講義")
     server.move(session.id, "live")
-    link = server.page(session.id, server.ticket(session.id, "speaker", "佐藤"))
+    seat = {"role": "speaker", "name": "佐藤"}
+    made = server.ask("POST", f"/api/sessions/{session.id}/tickets", seat).json()
     sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
-    await sara.enter(link, "佐藤")
+    await sara.enter(made["link"], "佐藤")
     await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
     await watches(aoi, 1)
     await sara.leave()
     await expect(aoi.page.get_by_text("登壇者が再接続中").first).to_be_visible(timeout=20_000)
     again = await Guest.at(chromium)
-    await again.enter(link, "佐藤")
+    second = seat | {"person": made["person"]}
+    other = server.ask("POST", f"/api/sessions/{session.id}/tickets", second).json()
+    await again.enter(other["link"], "佐藤")
     await expect(aoi.page.get_by_text("登壇者が再接続中")).to_have_count(0, timeout=20_000)
     await watches(aoi, 1)
     assert aoi.troubles == []

@@ -33,8 +33,8 @@ def test_two_people_of_one_link_are_two_and_one_browser_is_one(server, made):
         assert enter(two, made, name="乙").json()["person"] != first
 
 
-def test_a_personal_ticket_is_the_same_person_everywhere(server, made):
-    ticket = server.ticket(made.id, "speaker", "佐藤 先生")
+def test_an_attendees_personal_ticket_is_the_same_person_everywhere(server, made):
+    ticket = server.ticket(made.id, "attendee", "佐藤 先生")
     seats = []
     for _ in range(2):
         with browser(server) as page:

@@ -45,6 +45,8 @@ export interface NewTicket {
   role: RoleName;
   name: string;
   profession?: string;
+  /** Somebody who has a ticket: the new one is for a further device of theirs. */
+  person?: string;
 }
 
 /** Who the server says we are in a session. */
@@ -94,7 +96,7 @@ export class Api {
     return this.#ask("POST", "/api/sessions", session);
   }
 
-  ticket(id: string, ticket: NewTicket): Promise<{ ticket: string; link: string }> {
+  ticket(id: string, ticket: NewTicket): Promise<{ ticket: string; link: string; person: string }> {
     return this.#ask("POST", `/api/sessions/${encodeURIComponent(id)}/tickets`, ticket);
   }
 

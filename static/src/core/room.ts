@@ -159,6 +159,7 @@ const folds: Folds = {
   opened: (room, { id, settings }) => ({ ...room, session: { ...room.session, id, settings } }),
   settings_changed: (room, { settings }) => ({ ...room, session: { ...room.session, settings } }),
   state_changed: (room, { state, at }) => ({ ...room, session: { ...room.session, state, since: at } }),
+  links_voided: (room) => room,
   person_filed: (room, { person }) => {
     const moved = room.people[person.id] && room.people[person.id]?.standing !== person.standing;
     const others = moved ? without(room.people, person.id) : room.people;

@@ -78,10 +78,12 @@ export const en = {
       "Each link opens one role. Give the moderator's and speaker's links only to the people concerned.",
     qr: "QR code",
     tickets: "Personal tickets",
-    ticketsHint: "A personal ticket carries the name and needs no knock at the door.",
+    ticketsHint:
+      "A personal ticket carries the name and needs no knock at the door. Staff and experts open theirs in one browser; make another for a further device.",
     ticketName: "Name",
     ticketRole: "Role",
     ticketMake: "Make a ticket",
+    ticketAgain: "Another device",
     state: "Where the session stands",
     live: "Now",
     inside: "inside",
@@ -765,6 +767,7 @@ export const en = {
     mute: "changed the voice of",
     set_state: "moved the session to",
     change_settings: "changed the settings",
+    void_links: "voided every link",
     bring_on: "brought on stage",
     take_off: "took off the stage",
     mute_source: "changed the mute of",
@@ -885,6 +888,8 @@ export const en = {
   refusedOther: "The server refused this.",
   problems: {
     offline: "No connection to the server. Please try again.",
+    link_used:
+      "This personal link was opened in another browser before. Please ask the organiser for a new one.",
     bad_ticket: "This link is no longer valid.",
     unauthorised: "Please enter once more.",
     unauthorized: "Please enter once more.",

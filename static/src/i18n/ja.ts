@@ -79,10 +79,12 @@ export const ja = {
     linksHint: "役割ごとにリンクが違います。司会と登壇者のリンクは、ご本人にだけお渡しください。",
     qr: "QRコード",
     tickets: "個人チケット",
-    ticketsHint: "名前の入ったチケットです。入口でのノックがいりません。",
+    ticketsHint:
+      "名前の入ったチケットです。入口でのノックがいりません。登壇者と進行役のリンクは、最初に開いたブラウザだけで使えます。別の端末には、もう1本つくってください。",
     ticketName: "お名前",
     ticketRole: "役割",
     ticketMake: "チケットをつくる",
+    ticketAgain: "別の端末用",
     state: "会の進行",
     live: "いまの様子",
     inside: "入室中",
@@ -755,6 +757,7 @@ export const ja = {
     mute: "発言の可否を変えました：",
     set_state: "会を進めました：",
     change_settings: "設定を変えました",
+    void_links: "すべてのリンクを無効にしました",
     bring_on: "舞台に上げました：",
     take_off: "舞台から下ろしました：",
     mute_source: "マイクやカメラの可否を変えました：",
@@ -875,6 +878,8 @@ export const ja = {
   refusedOther: "サーバーが受け付けませんでした。",
   problems: {
     offline: "サーバーにつながりません。もう一度お試しください。",
+    link_used:
+      "この個人リンクは、すでに別のブラウザで開かれています。主催者に新しいリンクをお願いしてください。",
     bad_ticket: "このリンクは使えません。",
     unauthorised: "もう一度入り直してください。",
     unauthorized: "もう一度入り直してください。",

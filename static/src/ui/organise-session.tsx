@@ -1,7 +1,14 @@
 import { Check, Copy, Download, QrCode, Ticket } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
 import { encode } from "uqr";
-import { type Links, Problem, type RoleName, type SessionFacts, type SessionState } from "../core/api.ts";
+import {
+  type Links,
+  type NewTicket,
+  Problem,
+  type RoleName,
+  type SessionFacts,
+  type SessionState,
+} from "../core/api.ts";
 import { text } from "../i18n/index.ts";
 import { Page } from "./app.tsx";
 import { count, moment, problem } from "./format.ts";
@@ -263,21 +270,18 @@ function Tickets({ id }: { id: string }) {
   const [name, setName] = useState("");
   const [profession, setProfession] = useState("");
   const [role, setRole] = useState<"attendee" | "speaker" | "presenter" | "moderator">("attendee");
-  const [made, setMade] = useState<{ name: string; role: RoleName; link: string }[]>([]);
+  const [made, setMade] = useState<(NewTicket & { link: string })[]>([]);
   const [error, setError] = useState<string | null>(null);
   const [pending, setPending] = useState(false);
-  const make = async () => {
+  const make = async (wanted: NewTicket) => {
     setPending(true);
-    const work = profession.trim();
     try {
-      const { link } = await api.ticket(id, {
-        role,
-        name: name.trim(),
-        ...(work ? { profession: work } : {}),
-      });
-      setMade([{ name: name.trim(), role, link }, ...made]);
-      setName("");
-      setProfession("");
+      const { link, person } = await api.ticket(id, wanted);
+      setMade([{ ...wanted, person, link }, ...made]);
+      if (!wanted.person) {
+        setName("");
+        setProfession("");
+      }
       setError(null);
     } catch (failure) {
       setError(problem(failure instanceof Problem ? failure.code : "unknown"));
@@ -295,7 +299,8 @@ function Tickets({ id }: { id: string }) {
         class="ticket-form"
         onSubmit={(event) => {
           event.preventDefault();
-          void make();
+          const work = profession.trim();
+          void make({ role, name: name.trim(), ...(work ? { profession: work } : {}) });
         }}
       >
         <TextField
@@ -344,6 +349,18 @@ function Tickets({ id }: { id: string }) {
                 data-testid="ticket-link"
               />
               <CopyButton value={ticket.link} />
+              {ticket.role !== "attendee" && (
+                <Button
+                  pending={pending}
+                  testid="ticket-again"
+                  onClick={() => {
+                    const { link: _, ...same } = ticket;
+                    void make(same);
+                  }}
+                >
+                  {t.organise.ticketAgain}
+                </Button>
+              )}
             </li>
           ))}
         </ul>
