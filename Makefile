@@ -13,7 +13,7 @@ client  := live/web/client/index.html
 sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 say      = @printf '\033[1m» %s\033[0m\n'
 
-.PHONY: help run demo test check format build clean system client bench-fanout bench-media bench-lines bench-join bench-rooms bench-commands bench-resume
+.PHONY: help run demo test faults check format build clean system client bench-fanout bench-media bench-lines bench-join bench-rooms bench-commands bench-resume
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -51,6 +51,10 @@ format: $(venv)/.development ## Let ruff put the Python code in order
 build: $(venv)/.development $(client) ## dist/*.whl with the built client, dist/*.tar.gz that builds without Node
 	$(say) "wheel and sdist into dist/"
 	@$(bin)/python -m build
+
+faults: system $(venv)/.development ## Kills, cuts and floods with real processes: nothing acknowledged is lost (part of make test)
+	$(say) "faults (the last line says what was lost)"
+	@$(bin)/python -m tests.faults
 
 bench-fanout: $(venv)/.runtime ## µs of CPU per packet and viewer of both fan-out bodies (docs/benchmarks.md)
 	@$(bin)/python benchmarks/fanout.py

@@ -46,6 +46,8 @@ PATIENCE_SECONDS: Final = 8.0
 """How long commands wait for a store that is away."""
 PAUSES: Final = (0.05, 1.0)
 LOADS: Final = 5
+NOTHINGS: Final = 4096
+"""Commands remembered by this node that had nothing to do; they leave no entry that would answer for them."""
 
 Outcome = int | Refused
 """The seq of the entry (0: nothing was to be done), or why not."""
@@ -88,6 +90,7 @@ class Log:
         self._clock = clock
         self._wishes: deque[Wish] = deque()
         self._syncs: list[asyncio.Future[None]] = []
+        self._nothings: dict[str, None] = {}
         self._news: asyncio.Queue[Batch] = asyncio.Queue(PAGE)
         self._wake = asyncio.Event()
         self.lost = 0
@@ -283,6 +286,8 @@ class Log:
         finally:
             for wish, outcome in zip(wishes, outcomes, strict=True):
                 self._counts.commands.labels(outcome.code if isinstance(outcome, Refused) else "done").inc()
+                if outcome == 0:
+                    self._remember_nothing(wish.asked.key)
                 wish.settle(outcome)
             self._writing = False
         await self._save_now_and_then()
@@ -334,13 +339,19 @@ class Log:
         for wish in wishes:
             if entries and room.seq < entries[-1].seq:
                 room.fold(entries[-1])
-            outcome, events = _decided(room, wish)
+            outcome, events = (0, []) if wish.asked.key in self._nothings else _decided(room, wish)
             if events:
                 entry = Entry(seq=room.seq + 1, at=wish.asked.at, events=events, key=wish.asked.key)
                 entries.append(entry)
                 outcome = entry.seq
             outcomes.append(outcome)
         return entries, outcomes
+
+    def _remember_nothing(self, key: str) -> None:
+        """A repetition that comes late must not do what there was no need to do when it was asked."""
+        self._nothings[key] = None
+        while len(self._nothings) > NOTHINGS:
+            del self._nothings[next(iter(self._nothings))]
 
     async def _save_now_and_then(self) -> None:
         if self.room.seq - self._saved < max(SNAPSHOT_EVERY, self._weight // 4) or self._erasing:

@@ -1,11 +1,7 @@
 """What one client does wrong is that client's affair: a canary in the same room keeps receiving."""
 
 import asyncio
-import base64
-import os
 import secrets
-import socket
-import struct
 
 import msgspec
 import pytest
@@ -21,6 +17,7 @@ from live.protocol.frames import Done, Limits
 from rooms.chat import Post
 from tests.kit.polling import until
 from tests.kit.rooms import gateway
+from tests.kit.stuck import StuckReader
 
 HELLO = '{"t":"hello","v":1,"ticket":"attendee:eve"}'
 MALFORMED = {
@@ -204,38 +201,6 @@ async def test_a_reader_who_stops_reading_is_closed_and_the_others_go_on(patient
         await canary.reached(done)
         assert canary.closed is None
         assert await asyncio.to_thread(stuck.read_to_the_close) == Close.TOO_SLOW
-
-
-class StuckReader:
-    """A client by hand with a small receive buffer, that greets and then reads nothing until asked."""
-
-    def __init__(self, port, session):
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
-        self._socket.settimeout(20)
-        self._socket.connect(("127.0.0.1", port))
-        self._session = session
-
-    def enter(self):
-        key = base64.b64encode(os.urandom(16)).decode()
-        request = f"GET /rooms/{self._session}/socket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-        request += f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-        self._socket.sendall(f"{request}Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode())
-        data = b""
-        while b'"ready"' not in data:
-            data += self._socket.recv(1000)
-        hello = b'{"t":"hello","v":1,"ticket":"attendee:stuck"}'
-        self._socket.sendall(bytes([0x81, 0x80 | len(hello)]) + bytes(4) + hello)
-
-    def read_to_the_close(self):
-        data = b""
-        while b"\x88\x02" not in data:
-            chunk = self._socket.recv(65536)
-            assert chunk, "the connection ended without a reason"
-            data = data[-3:] + chunk
-        self._socket.close()
-        at = data.rindex(b"\x88\x02")
-        return struct.unpack("!H", data[at + 2 : at + 4])[0]
 
 
 async def test_a_room_whose_log_cannot_be_read_fails_alone(patient):

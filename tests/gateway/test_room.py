@@ -309,6 +309,19 @@ async def test_a_nonce_is_answered_once_even_by_another_server_process(where):
         await saki.holds(lambda _: saki.texts == ["once", "twice"])
 
 
+async def test_what_had_nothing_to_do_does_nothing_when_it_is_repeated_late(node):
+    session, nonce = await node.session(), secrets.token_hex(8)
+    async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:saki") as saki:
+        await mio.do(ChangeSettings(moderated=False))
+        await saki.do(Ask(text="どう声をかけますか？"))
+        (question,) = await mio.holds(lambda mirror: list(mirror.listed))
+        await mio.do(Vote(id=question))
+        assert (await mio.do(Vote(id=question), nonce)).seq == 0
+        await mio.do(Vote(id=question, on=False))
+        assert (await mio.do(Vote(id=question), nonce)).seq == 0
+        assert not (await node.hub.room(session)).questions.voters
+
+
 async def test_of_two_racing_moderators_one_wins_and_the_other_learns_who(node):
     session = await node.session()
     async with (

@@ -1,4 +1,4 @@
-"""A line that tests can cut: a TCP relay between a browser and the server under test."""
+"""A line that tests can cut: a TCP relay between a browser and the server, or a server and its store."""
 
 import asyncio
 from contextlib import suppress
@@ -11,6 +11,8 @@ class Line:
     def __init__(self, port: int) -> None:
         self._to = port
         self._up = True
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -44,6 +46,14 @@ class Line:
         """Let new connections through again."""
         self._up = True
 
+    def stall(self) -> None:
+        """Let nothing through and say nothing, as a network does that was cut in two."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """End a stall: what was sent meanwhile arrives, as TCP repeats it."""
+        self._flows.set()
+
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._up:
             writer.transport.abort()
@@ -62,6 +72,7 @@ class Line:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
+                await self._flows.wait()
                 sink.write(data)
                 await sink.drain()
         with suppress(OSError):

@@ -1,6 +1,7 @@
 """Real Redis for tests: a server, a master with replicas and sentinels, a cluster. Own ports, own folders."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 import time
@@ -67,9 +68,20 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
 
+    def pause(self) -> None:
+        """Let it answer nothing: SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a pause: SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it, if it runs."""
         if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
             self._process.wait()
 
@@ -108,6 +120,12 @@ class Replicated:
     def linked(self) -> bool:
         """Whether the replica has everything so far and is fed."""
         return self.replica.info("replication").get("master_link_status") == "up"
+
+    def cut_replica(self) -> None:
+        """Let the replica hear nothing of the master any more; sentinels and clients go on with both."""
+        self.master.ask("ACL", "SETUSER", "default", "-psync", "-sync")
+        self.master.ask("CLIENT", "KILL", "TYPE", "replica")
+        waited(lambda: not self.linked())
 
     def failed_over(self) -> bool:
         """Whether the replica is master now, and the sentinel says so."""

@@ -12,10 +12,17 @@ from live.gateway.hub import Hub, clock
 from live.gateway.serving import UVICORN, DrainingServer, listen
 from live.gateway.socket import RoomSocket
 from live.gateway.viewing import Caller
+from live.protocol.frames import Limits, Rate
 from live.stores import open_store
 from rooms import Kind, Open, Role, SetState, Settings, State
+from rooms.session import QuestionPolicy
 from tests.kit.polling import until
 from tests.kit.viewer import Viewer
+
+FAST = Limits(commands=Rate(1000, 1000))
+"""Nobody is slowed down: faults are looked for, not floods."""
+OPEN = Settings(title="勉強会", kind=Kind.LECTURE, capacity=5000, qa=QuestionPolicy(moderated=False))
+"""A session where questions open at once."""
 
 
 async def authenticate(_session, ticket):
