@@ -292,6 +292,27 @@ def ticket_command(
 
 
 @main.group()
+def audit() -> None:
+    """What the staff of a session did."""
+
+
+@audit.command("verify")
+@click.argument("session_id", metavar="SESSION")
+@click.option("--head", default="", help="a head that you noted before: it must still be in the chain")
+@click.option("--url", help="a running server; default: the one whose data folder is --data")
+@click.option("--data", help="data folder of a server on this machine")
+@click.pass_obj
+def audit_verify(path: Path | None, *, session_id: str, head: str, url: str | None, data: str | None) -> None:
+    """Read the acts from the store and follow their chain; exit code 1 if it is broken."""
+    found = _ask(_place(path, url, data), "GET", f"/api/sessions/{session_id}/audit")
+    _print(found)
+    if not found["whole"]:
+        raise click.ClickException(f"the chain is broken at {found['broken']}: somebody changed the store")
+    if head and head not in {act["chain"] for act in found["acts"]}:
+        raise click.ClickException("that head is not in the chain: somebody wrote it anew")
+
+
+@main.group()
 def store() -> None:
     """Move the store, back it up, restore it."""
 

@@ -27,7 +27,7 @@ from live.web.desk import Bearer, Desk
 from live.web.origins import origin_of
 from live.web.ports import Tier
 from live.web.problems import Problem
-from rooms import Command, Level, Role, Room, StageTruth
+from rooms import Act, Command, Level, Role, Room, StageTruth
 
 
 class HubRooms:
@@ -53,6 +53,10 @@ class HubRooms:
     async def ask(self, session: str, person: str, role: Role, command: Command) -> None:
         """Let the room decide and the store keep."""
         await self._hub.ask(session, Caller(person, role, ""), command)
+
+    async def acts(self, session: str) -> list[Act]:
+        """Read a session's staff acts from the store."""
+        return await self._hub.acts(session)
 
     async def forget(self, session: str, person: str, role: Role) -> None:
         """Erase what a person has said, and the person's card."""

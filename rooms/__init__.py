@@ -1,5 +1,6 @@
 """The domain: what a session is, who may do what, what everyone may see. Pure; see `docs/design.md`."""
 
+from rooms.acts import Act, broken_at
 from rooms.core import (
     STAFF_ROLES,
     STAGE_ROLES,
@@ -40,6 +41,7 @@ __all__ = [
     "STAFF_ROLES",
     "STAGE_ROLES",
     "SUBJECT",
+    "Act",
     "AnyCommand",
     "AnyEvent",
     "Arrive",
@@ -65,6 +67,7 @@ __all__ = [
     "State",
     "VoidLinks",
     "Waves",
+    "broken_at",
     "decide",
     "due",
     "erased_at",

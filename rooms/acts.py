@@ -1,6 +1,12 @@
-"""The log of staff acts: who did what to whom, without content."""
+"""The log of staff acts: who did what to whom, without content, each chained to the one before.
 
-from collections.abc import Iterator
+An act's `chain` is a hash of the act and of the chain before it, so that an act that was changed, taken out
+or put in breaks everything after it. Whoever can write the store can also compute the whole chain anew:
+against that, note the newest link (the *head*) where they cannot write. OWASP ASVS 5.0 16.4.2.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +21,23 @@ ACTS_KEPT: Final = 2000
 
 
 class Act(msgspec.Struct, frozen=True):
-    """One act of a moderator or organiser."""
+    """One act of a moderator or organiser.
+
+    Attributes:
+        id: of the act.
+        by: who did it.
+        what: the act's name.
+        about: the person or item that it concerned.
+        at: milliseconds since the epoch.
+        chain: 32 hexadecimal digits that stand for this act and all before it.
+    """
 
     id: str
     by: str
     what: str
     about: str
     at: int
+    chain: str = ""
 
 
 @dataclass
@@ -30,10 +46,39 @@ class Acts:
 
     acts: list[Act] = field(default_factory=list)
 
+    @property
+    def head(self) -> str:
+        """The newest act's chain; empty before the first."""
+        return self.acts[-1].chain if self.acts else ""
+
+    def chained(self, session: str, act: Act) -> Act:
+        """Give the act as the next one of this session."""
+        return msgspec.structs.replace(act, chain=link(session, self.head, act))
+
     def facts(self) -> Iterator[Event]:
         """Yield the events that rebuild this slice."""
         for act in self.acts:
             yield ActRecorded(act=act)
+
+
+def link(session: str, before: str, act: Act) -> str:
+    """Hash an act onto the chain before it: SHA-256 of their canonical JSON array, cut to 128 bits."""
+    text = msgspec.json.encode([session, before, act.id, act.by, act.what, act.about, act.at])
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def broken_at(session: str, acts: Sequence[Act]) -> int | None:
+    """Return the index of the first act that does not follow from the one before; None: the chain is whole.
+
+    Of a session with `ACTS_KEPT` acts the oldest have been forgotten: the first that is left is believed.
+    """
+    before = ""
+    for index, act in enumerate(acts):
+        forgotten = index == 0 and len(acts) >= ACTS_KEPT
+        if act.chain != link(session, before, act) and not forgotten:
+            return index
+        before = act.chain
+    return None
 
 
 class ActRecorded(Event, frozen=True, tag="act_recorded"):

@@ -190,7 +190,7 @@ def decide(room: Room, asked: Asked, command: Command) -> list[Event]:
     events = command.decide(room, asked)
     if events and command.act:
         act = Act(id=asked.id, by=asked.person, what=command.act, about=command.about(), at=asked.at)
-        events.append(ActRecorded(act=act))
+        events.append(ActRecorded(act=room.acts.chained(room.session.id, act)))
     return events
 
 

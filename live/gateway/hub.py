@@ -15,11 +15,12 @@ import structlog
 
 from live.gateway.host import PAGING, STAGE, Change, Host, Setting
 from live.gateway.viewing import Blinding, Caller, Line, Member
+from live.gateway.writing import Log
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
 from live.stores import Saved, Store, StoreAway, Taken
 from live.telemetry import Numbers
-from rooms import Arrive, Command, ForgetMe, Level, Refused, Room, State, record_of
+from rooms import Act, Arrive, Command, ForgetMe, Level, Refused, Room, State, broken_at, record_of
 
 log = structlog.get_logger()
 
@@ -146,6 +147,16 @@ class Hub:
             StoreAway: The store does not answer.
         """
         await (await self._host(session)).put_card(card)
+
+    async def acts(self, session: str) -> list[Act]:
+        """Read a session's staff acts from the store, past what is in memory.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        found = Log(session, self._store, self._clock)
+        await found.load()
+        return found.room.acts.acts
 
     def on_change(self, call: Change) -> None:
         """Have `call(session, room)` called when a room opens and after each change; it must not wait."""
@@ -325,6 +336,8 @@ class Hub:
         host = Host(session, self._world)
         await host.load()
         host.notify(self._notices.get(session, {}))
+        if (broken := broken_at(session, host.room.acts.acts)) is not None:
+            log.error("audit.broken", session=session, act=broken)
         if host.room.session.id:
             self._changed(session, host.room)
         running = asyncio.create_task(host.run(), name=f"room {session}")

@@ -138,6 +138,33 @@ class TicketMade(msgspec.Struct, frozen=True):
     person: str
 
 
+class AuditAct(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One act of a member of staff: who did what to whom, when."""
+
+    id: str
+    at: str
+    by: str
+    what: str
+    about: str
+    chain: str
+
+
+class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the staff did, as it lies in the store, and whether it is what was written.
+
+    Attributes:
+        whole: each act follows from the one before.
+        head: the newest act's chain; note it elsewhere to be able to show that nothing was rewritten.
+        acts: oldest first.
+        broken: id of the first act that does not follow.
+    """
+
+    whole: bool
+    head: str
+    acts: list[AuditAct]
+    broken: str = ""
+
+
 class NewState(Body, frozen=True):
     """Where the session shall move."""
 

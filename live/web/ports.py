@@ -4,7 +4,7 @@ from typing import Any, Literal, Protocol
 
 from live.protocol.frames import Card
 from live.web.bodies import PublisherLine
-from rooms import Command, Role, Room
+from rooms import Act, Command, Role, Room
 
 Tier = Literal["video", "audio", "captions"]
 """How much of the stage a watch receives: everything; sound and the shared screen; no media."""
@@ -21,6 +21,9 @@ class Rooms(Protocol):
 
     async def ask(self, session: str, person: str, role: Role, command: Command) -> None:
         """Let the room decide and the store keep; raises `rooms.Refused`."""
+
+    async def acts(self, session: str) -> list[Act]:
+        """Read a session's staff acts from the store, past what is in memory."""
 
     async def forget(self, session: str, person: str, role: Role) -> None:
         """Erase what a person has said, and the person's card."""

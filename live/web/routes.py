@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from live.telemetry import Numbers
-from live.web import check, entry, exports, health, pages, sessions, whip
+from live.web import audit, check, entry, exports, health, pages, sessions, whip
 from live.web.desk import Desk
 from live.web.openapi import document
 from live.web.operation import JSON, METHODS, Access, Call, Operation, answer, routes
@@ -19,6 +19,7 @@ def operations(numbers: Numbers) -> tuple[Operation, ...]:
         *entry.OPERATIONS,
         *sessions.OPERATIONS,
         *exports.OPERATIONS,
+        *audit.OPERATIONS,
         *health.operations(numbers),
     )
     printed = msgspec.json.encode(document(listed, health.server_version()))

@@ -605,11 +605,18 @@ export interface PublicPoll {
 
 /** One act of a moderator or organiser. */
 export interface Act {
+  /** of the act. */
   id: string;
+  /** who did it. */
   by: string;
+  /** the act's name. */
   what: string;
+  /** the person or item that it concerned. */
   about: string;
+  /** milliseconds since the epoch. */
   at: number;
+  /** 32 hexadecimal digits that stand for this act and all before it. */
+  chain: string;
 }
 
 /** The first frame, at once after the upgrade: which version is spoken and what is allowed. */

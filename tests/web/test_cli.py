@@ -1,7 +1,9 @@
 """The commands, against the running server and on their own."""
 
+import contextlib
 import json
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,25 @@ def test_a_store_that_is_none_is_told_and_leaves_no_folder(madoi, tmp_path, monk
 
 def test_what_is_printed_from_the_message_classes_is_fresh(madoi):
     assert madoi("protocol", "--check").exit_code == 0
+
+
+def test_asvs_16_4_2_a_store_that_was_tampered_with_is_found_out(server, madoi):
+    made = server.make_session("監査")
+    for state in ("doors", "live", "after"):
+        server.move(made.id, state)
+    verify = ("audit", "verify", made.id, "--data", server.data)
+    said = json.loads(madoi(*verify).output)
+    assert said["whole"]
+    assert [act["what"] for act in said["acts"]] == 3 * ["set_state"]
+    assert madoi(*verify, "--head", said["head"]).exit_code == 0
+    assert madoi(*verify, "--head", "0" * 32).exit_code == 1
+    with contextlib.closing(sqlite3.connect(server.data / "madoi.db", timeout=20)) as db, db:
+        changed = db.execute(
+            "update log set body = cast(replace(cast(body as text), ?, ?) as blob) where room = ?",
+            ('"by":"host"', '"by":"mio"', made.id),
+        )
+        assert changed.rowcount
+    broken = madoi(*verify)
+    assert broken.exit_code == 1
+    assert said["acts"][0]["id"] in broken.output
+    assert "somebody changed the store" in broken.output

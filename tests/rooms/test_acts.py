@@ -1,0 +1,73 @@
+"""The chain of staff acts; OWASP ASVS 5.0 16.4.2: logs are protected from modification."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rooms.acts import ACTS_KEPT, Act, ActRecorded, Acts, broken_at
+from rooms.room import Room
+from rooms.session import LinksVoided, SetState, State, VoidLinks
+from tests.kit.personas import table
+
+
+def chain(count, session="s"):
+    acts = Acts()
+    for n in range(count):
+        acts.acts.append(acts.chained(session, Act(id=f"i{n}", by="mio", what="admit", about=f"p{n}", at=n)))
+    return acts.acts
+
+
+@given(st.data(), st.integers(2, 12))
+def test_asvs_16_4_2_a_changed_act_is_found(data, count):
+    acts = chain(count)
+    at = data.draw(st.integers(0, count - 1))
+    field = data.draw(st.sampled_from(["id", "by", "what", "about", "at", "chain"]))
+    old = getattr(acts[at], field)
+    acts[at] = msgspec.structs.replace(acts[at], **{field: old + 1 if field == "at" else old + "x"})
+    assert broken_at("s", acts) == at
+
+
+@given(st.data(), st.integers(3, 12))
+def test_asvs_16_4_2_an_act_taken_out_put_in_or_moved_is_found(data, count):
+    acts = chain(count)
+    at = data.draw(st.integers(0, count - 2))
+    assert broken_at("s", acts[:at] + acts[at + 1 :]) == at
+    assert broken_at("s", [*acts[: at + 1], *acts[at:]]) == at + 1
+    assert broken_at("s", [*acts[:at], acts[at + 1], acts[at], *acts[at + 2 :]]) == at
+
+
+def test_a_chain_of_another_session_does_not_pass_and_a_whole_one_does():
+    assert broken_at("s", chain(5)) is None
+    assert broken_at("s", []) is None
+    assert broken_at("t", chain(5)) == 0
+
+
+def test_the_chain_goes_on_when_the_oldest_are_forgotten():
+    room = Room()
+    for act in chain(ACTS_KEPT + 5):
+        ActRecorded(act=act).apply(room)
+    assert len(room.acts.acts) == ACTS_KEPT
+    assert broken_at("s", room.acts.acts) is None
+    again = Acts(list(room.acts.acts))
+    assert [event.act for event in again.facts()] == room.acts.acts
+    del room.acts.acts[7]
+    assert broken_at("s", [room.acts.acts[0], *room.acts.acts]) == 1
+
+
+def test_what_the_staff_do_in_a_room_makes_a_whole_chain_also_after_a_restart():
+    made = table()
+    made.ask("mika", SetState(state=State.AFTER))
+    made.ask("olga", VoidLinks(generation=2))
+    acts = made.room.acts.acts
+    assert [act.what for act in acts][-2:] == ["set_state", "void_links"]
+    assert broken_at("s1", acts) is None
+    again = Room.restore(made.room.snapshot())
+    assert again.acts.head == made.room.acts.head
+    assert again.session.generation == 2
+
+
+def test_links_are_voided_once_and_never_back():
+    made = table()
+    assert isinstance(made.ask("olga", VoidLinks(generation=3))[0], LinksVoided)
+    assert made.ask("olga", VoidLinks(generation=3)) == made.ask("olga", VoidLinks(generation=2)) == []
+    assert made.room.session.generation == 3
