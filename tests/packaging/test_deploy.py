@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from live.machine import FILES_WANTED
 from live.settings import WORKERS_AT_MOST, leaves, variable
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,14 @@ def test_ports_fit_together():
     subnet = ipaddress.ip_network(COMPOSE["networks"]["inside"]["ipam"]["config"][0]["subnet"])
     assert ipaddress.ip_address(environment["MADOI_PROXIES"]) in subnet
     assert "app:8000" in (ROOT / "deploy/Caddyfile").read_text()
+
+
+def test_several_processes_are_one_setting_away():
+    app = SERVICES["app"]
+    assert app["environment"]["MADOI_PROCESSES"] == "${MADOI_PROCESSES:-1}"
+    assert app["environment"]["MADOI_STORE"].startswith("redis://")
+    assert app["init"] is True  # somebody has to bury the media workers of a process that was killed
+    assert app["ulimits"]["nofile"] >= FILES_WANTED
 
 
 def test_every_mounted_file_exists_and_every_secret_is_declared():
