@@ -20,7 +20,8 @@ from live.media import (
     StageNotice,
     cores,
 )
-from live.protocol.frames import Card, Publication, Stage
+from live.protocol.frames import Card, Publication, Rate, Stage
+from live.protocol.frames import Limits as SocketLimits
 from live.settings import Settings
 from live.web.bodies import PublisherLine, PublisherStream
 from live.web.desk import Bearer, Desk
@@ -130,7 +131,14 @@ def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
 
     own = (origin_of(settings.public_url),) if settings.public_url else ()
     others = tuple(origin_of(url) for url in settings.origins)
-    return RoomSocket(hub, authenticate, own + others).route()
+    given = settings.limits
+    limits = SocketLimits(
+        hello_ms=int(given.hello * 1000),
+        commands=Rate(given.commands, given.commands_burst),
+        pages=Rate(given.pages, given.pages_burst),
+        signals=Rate(given.signals, given.signals_burst),
+    )
+    return RoomSocket(hub, authenticate, own + others, limits, most_of_one=given.sockets).route()
 
 
 async def _caller(desk: Desk, session: str, bearer: Bearer) -> Caller:

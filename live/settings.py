@@ -90,6 +90,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempts: Annotated[int, msgspec.Meta(ge=1), _says("wrong tokens or tickets per address and minute")] = 30
     entries: Annotated[int, msgspec.Meta(ge=1), _says("people who may enter per address and minute")] = 600
     checks: Annotated[int, msgspec.Meta(ge=1), _says("trial media connections per address and minute")] = 300
+    sockets: Annotated[int, msgspec.Meta(ge=1), _says("WebSockets of one address at once")] = 1000
+    hello: Annotated[float, msgspec.Meta(gt=0), _says("seconds in which a WebSocket has to say hello")] = 5
+    commands: Annotated[
+        float, msgspec.Meta(gt=0), _says("commands of one person per second; told to the client")
+    ] = 5
+    commands_burst: Annotated[int, msgspec.Meta(ge=1), _says("commands of one person at once")] = 20
+    pages: Annotated[float, msgspec.Meta(gt=0), _says("pages of history per person and second")] = 2
+    pages_burst: Annotated[int, msgspec.Meta(ge=1), _says("pages of history at once")] = 10
+    signals: Annotated[
+        float, msgspec.Meta(gt=0), _says("quiet signals and typing per person and second; more is dropped")
+    ] = 2
+    signals_burst: Annotated[int, msgspec.Meta(ge=1), _says("quiet signals and typing at once")] = 10
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -57,6 +57,15 @@ class Bucket:
         return int((1 - self._tokens) / self._rate.per_second * 1000) + 1
 
 
+class Budget:
+    """What a person may still ask; it outlives a connection, so that coming back refills nothing."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.commands = Bucket(limits.commands)
+        self.pages = Bucket(limits.pages)
+        self.signals = Bucket(limits.signals)
+
+
 class Phase(Enum):
     """How far a connection has come."""
 
@@ -111,9 +120,8 @@ class Connection:
         """Set once: write what `drain` still gives, then close with this code."""
         self._outbox = Outbox()
         self._under_way: set[int] = set()
-        self._commands = Bucket(self.limits.commands)
-        self._pages = Bucket(self.limits.pages)
-        self._signals = Bucket(self.limits.signals)
+        self.budget = Budget(self.limits)
+        """Replaced by the person's own once it is known who says hello."""
         self._deadline = now + self.limits.hello_ms
         self.send(Ready(v=VERSION, limits=self.limits))
 
@@ -141,7 +149,7 @@ class Connection:
         except BadCommand as bad:
             if self.phase is Phase.WAITING:
                 self.close(Close.BAD_MESSAGE)
-            elif wait := self._commands.take(now):
+            elif wait := self.budget.commands.take(now):
                 self.send(Refused(ref=bad.ref, why="rate", wait=wait))
             else:
                 self.send(Refused(ref=bad.ref, why="bad_command"))
@@ -221,17 +229,17 @@ class Connection:
             case Do(ref=ref) if len(self._under_way) >= self.limits.window or ref in self._under_way:
                 self.send(Refused(ref=ref, why="window"))
             case Do(ref=ref):
-                if wait := self._commands.take(now):
+                if wait := self.budget.commands.take(now):
                     self.send(Refused(ref=ref, why="rate", wait=wait))
                 else:
                     self._under_way.add(ref)
                     return frame
             case AskPage(ref=ref):
-                if wait := self._pages.take(now):
+                if wait := self.budget.pages.take(now):
                     self.send(Refused(ref=ref, why="rate", wait=wait))
                 else:
                     return frame
-            case Signal() | Typing() if not self._signals.take(now):
+            case Signal() | Typing() if not self.budget.signals.take(now):
                 return frame
             case _:
                 pass

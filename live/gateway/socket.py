@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from live.gateway.connection import Connection
+from live.gateway.connection import Budget, Connection
 from live.gateway.direct import EXTENSION, DirectProtocol
 from live.gateway.hub import Hub, Visit, clock
 from live.gateway.message import Message
@@ -62,6 +63,7 @@ class RoomSocket:
         origins: Origins of pages that may connect besides our own host's.
         limits: What one connection may do.
         most: Sockets at once; above it they are asked to come back.
+        most_of_one: Sockets of one address at once; above it they are asked to come back.
     """
 
     def __init__(
@@ -70,14 +72,18 @@ class RoomSocket:
         authenticate: Authenticate,
         origins: Collection[str] = (),
         limits: Limits | None = None,
+        *,
         most: int = CONNECTIONS,
+        most_of_one: int = CONNECTIONS,
     ) -> None:
         self._hub = hub
         self._authenticate = authenticate
         self._origins = frozenset(origins)
         self._limits = limits
-        self._most = most
+        self._most, self._most_of_one = most, most_of_one
         self._open = 0
+        self._open_of: Counter[str] = Counter()
+        self._budgets: OrderedDict[tuple[str, str], Budget] = OrderedDict()
 
     def route(self) -> WebSocketRoute:
         """The route to mount."""
@@ -93,13 +99,18 @@ class RoomSocket:
         line = _Line(websocket, Connection(_now(), self._limits))
         if not spoken:
             line.connection.close(Close.TOO_OLD)
-        if self._open >= self._most:
+        address = websocket.client.host if websocket.client else ""
+        if self._open >= self._most or self._open_of[address] >= self._most_of_one:
             line.connection.close(Close.TOO_MANY)
         self._open += 1
+        self._open_of[address] += 1
         try:
             await line.run(self)
         finally:
             self._open -= 1
+            self._open_of[address] -= 1
+            if not self._open_of[address]:
+                del self._open_of[address]
             self._hub.counts.closes.labels(str(int(line.connection.closing or Close.BYE))).inc()
 
     async def greet(self, line: "_Line", session: str, hello: Hello) -> Visit | None:
@@ -108,7 +119,16 @@ class RoomSocket:
         if caller is None:
             line.connection.close(Close.BAD_TICKET)
             return None
+        line.connection.budget = self._budget(session, caller.person, line.connection.budget)
         return await self._hub.join(session, caller, hello, line)
+
+    def _budget(self, session: str, person: str, fresh: Budget) -> Budget:
+        """Find what a person has left; of the longest absent it is forgotten, and so full again."""
+        budget = self._budgets.setdefault((session, person), fresh)
+        self._budgets.move_to_end((session, person))
+        if len(self._budgets) > CONNECTIONS:
+            self._budgets.popitem(last=False)
+        return budget
 
 
 class _Line:

@@ -13,7 +13,7 @@ from live.gateway.connection import OUTBOX_BYTES
 from live.gateway.host import SERVER
 from live.gateway.socket import origin_allowed
 from live.protocol.codes import SUBPROTOCOL, Close
-from live.protocol.frames import Done, Limits
+from live.protocol.frames import Done, Limits, Rate, Refused
 from rooms.chat import Post
 from tests.kit.polling import until
 from tests.kit.rooms import gateway
@@ -227,3 +227,36 @@ async def test_a_listener_that_fails_and_a_fan_out_that_fails_send_people_to_res
         await asyncio.gather(saki.connect(), mio.connect())
         await asyncio.gather(saki.reached(done.seq), mio.reached(done.seq))
         assert saki.texts == mio.texts == ["hi"]
+
+
+async def test_asvs_2_4_1_coming_back_does_not_refill_what_one_may_ask(tmp_path):
+    async with gateway(tmp_path, limits=Limits(commands=Rate(0.001, 3))) as node:
+        session = await node.session()
+        eve = node.viewer(session, "attendee:eve")
+        for expected in (Done, Done, Done, Refused):
+            async with eve:
+                assert isinstance(await eve.do(Post(text="again")), expected)
+        async with node.viewer(session, "attendee:aoi") as aoi:
+            assert isinstance(await aoi.do(Post(text="others are not concerned")), Done)
+
+
+async def test_asvs_15_2_2_one_address_takes_so_many_sockets_and_gets_places_back(tmp_path):
+    async with gateway(tmp_path, most_of_one=3) as node:
+        session = await node.session()
+        held = [await node.viewer(session, f"attendee:p{n}").connect() for n in range(3)]
+        eve = await node.viewer(session, "attendee:eve").connect()
+        assert await eve.gone() == Close.TOO_MANY
+        await held.pop().drop()
+
+        async def inside():
+            async with connect(node.url(session), subprotocols=[SUBPROTOCOL]) as again:
+                await again.recv()
+                await again.send(HELLO)
+                try:
+                    return '"welcome"' in await again.recv()
+                except ConnectionClosed:
+                    return False
+
+        await until(inside)
+        for one in held:
+            await one.drop()
