@@ -181,7 +181,7 @@ class _Line:
             while await self._read_one(socket):
                 self.wake()
         except Exception:
-            log.exception("socket failed")
+            log.exception("socket failed", session=self._websocket.path_params["session"])
             self.connection.close(Close.RESYNC)
             self.wake()
         finally:

@@ -366,7 +366,7 @@ class MediaLink:
         try:
             self.on_notice(room, notice)
         except Exception:  # noqa: BLE001  # the listener's mistake must not cut the worker off
-            _log.exception("media_notice_failed", room=room)
+            _log.exception("media_notice_failed", session=room)
 
     async def _reap(self) -> None:
         writer, process = self._writer, self._process

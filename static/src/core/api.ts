@@ -120,6 +120,11 @@ export class Api {
     return this.#ask("GET", `/api/sessions/${encodeURIComponent(id)}/me`);
   }
 
+  /** Deletes what we have written in a session, and our name; the seat goes with it. */
+  forgetMe(id: string): Promise<void> {
+    return this.#ask("DELETE", `/api/sessions/${encodeURIComponent(id)}/me`);
+  }
+
   leave(id: string): Promise<void> {
     return this.#ask("POST", `/api/sessions/${encodeURIComponent(id)}/leave`);
   }

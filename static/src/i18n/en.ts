@@ -798,6 +798,15 @@ export const en = {
     show_results: "showed or hid a poll’s results",
     reopen_poll: "opened a poll again",
   } as Record<string, string>,
+  deletion: {
+    button: "Delete my data",
+    title: "Delete your data?",
+    words:
+      "Everything you wrote here will be deleted: messages, questions, what you said to the moderators, and your name. You leave the session with it. Replies and answers by others stay. This cannot be undone.",
+    yes: "Delete everything",
+    doneTitle: "Deleted",
+    doneWords: "What you wrote in this session is gone, and so is your name. You may close this page.",
+  },
   after: {
     title: "Thank you for being here",
     words: "The session has ended. Rest well.",

@@ -1,6 +1,7 @@
 import { text } from "../i18n/index.ts";
 import { Mark, Preferences } from "./app.tsx";
 import { Chat } from "./chat.tsx";
+import { DeletionButton } from "./deletion.tsx";
 import { moment } from "./format.ts";
 import { Keeps } from "./keeps.tsx";
 import { Empty } from "./kit/bits.tsx";
@@ -63,6 +64,7 @@ export function After() {
           <section class="card stack">
             <h2>{t.kept}</h2>
             <Keeps of={settings} heading={false} />
+            <DeletionButton />
           </section>
         )}
         {open && (

@@ -8,6 +8,7 @@ import {
   Menu as MenuIcon,
   MonitorCog,
   ShieldCheck,
+  Trash2,
   Users,
 } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -20,6 +21,7 @@ import { Mark } from "./app.tsx";
 import { Board } from "./board.tsx";
 import { Chat } from "./chat.tsx";
 import { DataDialog } from "./data.tsx";
+import { DeletionDialog } from "./deletion.tsx";
 import { closeDevices } from "./devices.ts";
 import { count, duration } from "./format.ts";
 import { Keeps } from "./keeps.tsx";
@@ -115,7 +117,7 @@ function RoomHead() {
   const visit = useVisit();
   const t = text();
   const room = visit.room.value;
-  const [dialog, setDialog] = useState<"leave" | "rules" | "data" | "line" | null>(null);
+  const [dialog, setDialog] = useState<"leave" | "rules" | "data" | "line" | "delete" | null>(null);
   const { state, since, settings } = room.session;
   const live = state === "live";
   const online = visit.view.value?.signals.online;
@@ -186,6 +188,12 @@ function RoomHead() {
             onChoose: () => setTheme(theme.value === "dark" ? "light" : "dark"),
           },
           {
+            label: t.deletion.button,
+            icon: <Trash2 aria-hidden="true" />,
+            testid: "menu-delete",
+            onChoose: () => setDialog("delete"),
+          },
+          {
             label: t.room.leave,
             icon: <LogOut aria-hidden="true" />,
             danger: true,
@@ -205,6 +213,7 @@ function RoomHead() {
           onClose={() => setDialog(null)}
         />
       )}
+      {dialog === "delete" && <DeletionDialog onClose={() => setDialog(null)} />}
       {dialog === "line" && <LineDialog onClose={() => setDialog(null)} />}
       {dialog === "data" && <DataDialog onClose={() => setDialog(null)} />}
       {dialog === "rules" && settings && (

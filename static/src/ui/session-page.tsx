@@ -3,6 +3,7 @@ import { Level } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { After } from "./after.tsx";
 import { Page } from "./app.tsx";
+import { Deleted } from "./deletion.tsx";
 import { Door } from "./door.tsx";
 import { Gone } from "./gone.tsx";
 import { Empty, Skeleton } from "./kit/bits.tsx";
@@ -60,6 +61,8 @@ function Screen() {
       );
     case "door":
       return <Door />;
+    case "deleted":
+      return <Deleted />;
     default:
       break;
   }

@@ -16,13 +16,13 @@ import {
   SUBPROTOCOL,
 } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
-import { refusal } from "./format.ts";
+import { problem, refusal } from "./format.ts";
 import { say } from "./kit/toast.tsx";
 import { api, tick } from "./page.ts";
 import { check, freshFinding } from "./reach.ts";
 import { RoomMedia } from "./roommedia.ts";
 
-export type Phase = "loading" | "missing" | "door" | "inside";
+export type Phase = "loading" | "missing" | "door" | "inside" | "deleted";
 
 const STAFF: readonly Role[] = ["organiser", "moderator"];
 const EXPERTS: readonly Role[] = ["speaker", "presenter"];
@@ -187,6 +187,24 @@ export class Visit {
     this.view.value = null;
     this.#told = null;
     this.phase.value = "door";
+  }
+
+  /** Has everything deleted that we wrote here; the visit ends with it, or goes on if that failed. */
+  async deleteMine(): Promise<void> {
+    this.close(); // before the server closes the socket, which would look like a removal
+    try {
+      await api.forgetMe(this.id);
+    } catch (error) {
+      say(problem(error instanceof Problem ? error.code : "unknown"));
+      this.#open();
+      return;
+    }
+    sessionStorage.removeItem(`madoi.inside.${this.id}`);
+    sessionStorage.removeItem(`madoi.ticket.${this.id}`);
+    this.#hello = null;
+    this.me.value = null;
+    this.view.value = null;
+    this.phase.value = "deleted";
   }
 
   close(): void {
