@@ -41,7 +41,7 @@ class Round:
     """What some seconds of media cost a server.
 
     Attributes:
-        cost: µs of CPU per packet and viewer.
+        cost: µs of CPU per packet that reached a viewer.
         core: share of one core.
         first, last: added latency to the first and the last viewer who joined, ms (p50, p99, most).
         lost: of all packets for all viewers, the share that never came.
@@ -124,7 +124,7 @@ class Hall:
         )
         wanted = sent * len(self.audience.viewers)
         return Round(
-            cost=cpu / wanted * 1e6,
+            cost=cpu / max(1, arrived) * 1e6,
             core=cpu / seconds,
             first=_latency(sampled[0]),
             last=_latency(sampled[-1]),

@@ -7,7 +7,9 @@ we saw, and note which address it chose. `Paths` keeps a peer's proven addresses
 import hashlib
 import hmac
 import secrets
+import socket
 import struct
+import zlib
 from typing import NamedTuple
 
 from aioice import stun
@@ -30,6 +32,9 @@ ADDRESS_LIMIT = 16
 _REBINDING = 2.0
 
 _STUN_LIMIT = 1500
+_COOKIE = b"\x21\x12\xa4\x42"
+_INTEGRITY_BYTES = 24
+_FINGERPRINT_BYTES = 8
 
 
 class StunError(ValueError):
@@ -65,7 +70,7 @@ class Passwords:
 
 def is_stun(datagram: bytes) -> bool:
     """Tells STUN from DTLS and RTP by the first byte and the cookie (RFC 7983, RFC 8489 §6)."""
-    return len(datagram) >= stun.HEADER_LENGTH and datagram[0] < 4 and datagram[4:8] == b"\x21\x12\xa4\x42"  # noqa: PLR2004  # RFC 7983's first range
+    return len(datagram) >= stun.HEADER_LENGTH and datagram[0] < 4 and datagram[4:8] == _COOKIE  # noqa: PLR2004  # RFC 7983's first range
 
 
 def read_request(datagram: bytes) -> tuple[stun.Message, str]:
@@ -109,14 +114,35 @@ def check(message: stun.Message, address: Address, password: str) -> Checked:
         raise StunError("MESSAGE-INTEGRITY does not match")
     if "ICE-CONTROLLED" in message.attributes:
         return Checked(_error(message, key, 487, "Role Conflict"), proven=False, nominated=False)
-    reply = stun.Message(
-        stun.Method.BINDING,
-        stun.Class.RESPONSE,
-        transaction_id=message.transaction_id,
-        attributes={"XOR-MAPPED-ADDRESS": (address[0].partition("%")[0], address[1])},
+    reply = success(message.transaction_id, address, key)
+    return Checked(reply, proven=True, nominated="USE-CANDIDATE" in message.attributes)
+
+
+def success(transaction: bytes, address: Address, key: bytes) -> bytes:
+    """Writes a Binding success response with XOR-MAPPED-ADDRESS, MESSAGE-INTEGRITY and FINGERPRINT.
+
+    Everybody who watches checks the way every few seconds; this costs a tenth of building it piece by piece.
+    RFC 8489 §5, §14.2, §14.5 and §14.7.
+    """
+    host, port = address[0].partition("%")[0], address[1]
+    six = ":" in host
+    packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, host)
+    mask = _COOKIE + transaction
+    masked = bytes(a ^ b for a, b in zip(packed, mask, strict=False))
+    mapped = struct.pack("!HHBBH", 0x0020, 4 + len(packed), 0, 2 if six else 1, port ^ 0x2112) + masked
+    head = struct.pack("!HH", 0x0101, len(mapped) + _INTEGRITY_BYTES) + mask
+    integrity = hmac.digest(key, head + mapped, "sha1")
+    length = len(mapped) + _INTEGRITY_BYTES + _FINGERPRINT_BYTES
+    whole = b"".join(
+        (
+            struct.pack("!HH", 0x0101, length),
+            mask,
+            mapped,
+            struct.pack("!HH", 0x0008, len(integrity)),
+            integrity,
+        )
     )
-    reply.add_message_integrity(key)
-    return Checked(bytes(reply), proven=True, nominated="USE-CANDIDATE" in message.attributes)
+    return whole + struct.pack("!HHI", 0x8028, 4, zlib.crc32(whole) ^ 0x5354554E)
 
 
 def farewell(message: stun.Message, password: str) -> bytes:

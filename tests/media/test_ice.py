@@ -15,6 +15,7 @@ from live.media.ice import (
     farewell,
     is_stun,
     read_request,
+    success,
 )
 
 HERE = ("192.0.2.7", 4000)
@@ -40,6 +41,21 @@ def test_a_good_check_is_answered_with_the_address_we_saw() -> None:
     reply = stun.parse_message(checked.reply)
     assert reply.attributes["XOR-MAPPED-ADDRESS"] == HERE
     assert reply.check_message_integrity(ours.pwd.encode())
+
+
+@given(
+    transaction=st.binary(min_size=12, max_size=12),
+    host=st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str),
+    port=st.integers(0, 65535),
+    key=st.binary(min_size=1, max_size=40),
+)
+def test_a_success_reads_as_the_library_would_have_written_it(transaction, host, port, key) -> None:
+    answer = success(transaction, (host, port), key)
+    message = stun.parse_message(answer)  # checks the fingerprint
+    assert message.check_message_integrity(key)
+    assert (message.message_method, message.message_class) == (stun.Method.BINDING, stun.Class.RESPONSE)
+    assert message.transaction_id == transaction
+    assert message.attributes["XOR-MAPPED-ADDRESS"] == (host, port)
 
 
 def test_a_wrong_password_gets_no_answer() -> None:
