@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -10,15 +12,19 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from websockets.exceptions import WebSocketException
 
 from live.demo.line import Line
 from live.demo.pictures import Picture
 from live.demo.whip import Peer
+from live.media.control import Publish
+from live.nodes import PATH, Call, Reaction, node_key
 from live.stores import open_store
 from tests.kit.polling import until
 from tests.kit.server import ROOT, MadoiServer
@@ -155,6 +161,19 @@ async def test_processes_share_rooms_and_media_and_one_that_dies_is_replaced(man
                 assert (await video.recv()).width == 320
                 await viewer.close()
         await publisher.close()
+    # Another machine may ask any process for media; the one with the workers answers.
+    store = await open_store(redis_server.url)
+    key = node_key(await store.secret())
+    await store.close()
+    body = msgspec.msgpack.encode(Call(time.time(), Publish(0, made.id, "ann", "camera", "hello")))
+    for signing, status in ((key, 200), (b"another key", 403)):
+        headers = {"Madoi-Signature": hmac.new(signing, body, hashlib.sha256).hexdigest()}
+        for _ in range(8):
+            async with httpx.AsyncClient(timeout=20) as other:
+                answer = await other.post(many.url + PATH, content=body, headers=headers)
+            assert answer.status_code == status
+            if status == 200:
+                assert msgspec.msgpack.decode(answer.content, type=Reaction).reply.code == "sdp_invalid"
     before = processes(many)
     assert set(before) == {0, 1, 2}
     for line in lines:
