@@ -21,8 +21,10 @@ RUN python -m build --wheel --outdir /wheels
 FROM python:3.11-slim-bookworm
 RUN apt-get update && apt-get install -y --no-install-recommends libssl3 && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/madoi --create-home madoi
+COPY requirements.lock /requirements.lock
+RUN pip install --no-cache-dir --no-compile --require-hashes --no-deps -r /requirements.lock
 COPY --from=wheel /wheels /wheels
-RUN pip install --no-cache-dir --no-compile /wheels/*.whl && rm -r /wheels
+RUN pip install --no-cache-dir --no-compile --no-deps /wheels/*.whl && pip check && rm -r /wheels /requirements.lock
 USER 10001
 WORKDIR /var/lib/madoi
 ENV PYTHONUNBUFFERED=1 \

@@ -13,7 +13,7 @@ client  := live/web/client/index.html
 sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 say      = @printf '\033[1m» %s\033[0m\n'
 
-.PHONY: help run demo test faults check format build clean system client bench-fanout bench-media bench-lines bench-join bench-rooms bench-commands bench-resume
+.PHONY: help run demo test faults check format build clean system client bench-fanout bench-media bench-lines bench-join bench-rooms bench-commands bench-resume audit sbom lock
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -77,6 +77,19 @@ bench-commands: system $(venv)/.development ## Acknowledged commands a second, o
 bench-resume: $(venv)/.development ## 2,000 pages lose their line and come back at once
 	@$(bin)/python -m benchmarks.resume
 
+lock: $(venv)/audit/.installed ## requirements.lock anew from pyproject.toml, every file with its hash
+	@$(venv)/audit/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade \
+	  --output-file requirements.lock pyproject.toml
+
+audit: $(venv)/audit/.installed ## Ask the advisory databases about every package; what could not be asked about fails, too
+	@$(PYTHON) .ci/audit $(CURDIR)/$(venv)/audit/bin/pip-audit
+
+sbom: $(venv)/audit/.installed $(node) ## dist/sbom-server.json and dist/sbom-client.json (CycloneDX)
+	@mkdir -p dist
+	@$(venv)/audit/bin/cyclonedx-py requirements --output-reproducible --output-file dist/sbom-server.json requirements.lock
+	@cd static && npm sbom --sbom-format cyclonedx --omit=dev > ../dist/sbom-client.json
+	$(say) "dist/sbom-server.json, dist/sbom-client.json"
+
 client: $(client) ## The client's files, built into live/web/client
 
 clean: ## Forget everything that was installed or built (never ./data)
@@ -99,6 +112,11 @@ $(venv)/.runtime: pyproject.toml hatch_build.py live/media/native/fanout.c | $(v
 $(venv)/.development: pyproject.toml | $(venv)/.runtime
 	$(say) "the Python packages that tests and checks need"
 	@$(bin)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(venv)/audit/.installed: | $(venv)/.created
+	$(say) "what locks, audits and lists the packages, in an environment of its own"
+	@$(PYTHON) -m venv $(venv)/audit && $(venv)/audit/bin/python -m pip install --quiet 'uv>=0.9,<1' 'pip-audit>=2.9,<3' 'cyclonedx-bom>=7,<8'
 	@touch $@
 
 $(node): static/package-lock.json

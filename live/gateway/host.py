@@ -176,9 +176,10 @@ class Host:
         Raises:
             StoreAway: The store does not answer.
         """
-        if self._cards.by_id.get(card.id) != card:
-            await self._setting.store.put_card(self.session, card.id, msgspec.json.encode(card))
-            self._show(card)
+        for one in self._cards.marked(card):
+            if self._cards.by_id.get(one.id) != one:
+                await self._setting.store.put_card(self.session, one.id, msgspec.json.encode(one))
+                self._show(one)
 
     async def named(self, caller: Caller) -> Caller:
         """Keep the caller's card, or fill in the caller from it.
@@ -198,7 +199,7 @@ class Host:
 
     def _show(self, card: Card) -> None:
         self.flush()
-        self._cards.by_id[card.id] = card
+        self._cards.put(card)
         self._replays.forget()
         if card.id not in self.room.door.people:
             return

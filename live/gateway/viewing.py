@@ -14,6 +14,7 @@ from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.protocol.frames import Card, Events, Seen
 from rooms import SUBJECT, Entry, Event, Level, Role, visible
+from rooms.likeness import skeleton
 
 REPLAYS_KEPT = 64
 """Positions for which what was missed is kept ready; a storm comes back from few."""
@@ -122,8 +123,33 @@ class Cards:
     """The cards of a room, and which of them each level has been sent."""
 
     def __init__(self, cards: Mapping[str, Card]) -> None:
-        self.by_id = dict(cards)
+        self.by_id: dict[str, Card] = {}
+        self._notable: dict[str, str] = {}
+        for card in cards.values():
+            self.put(card)
         self._sent: dict[Level, set[str]] = {level: set() for level in Level}
+
+    def put(self, card: Card) -> None:
+        """Take a card, in place of an older one of the person."""
+        self.by_id[card.id] = card
+        if card.role is not Role.ATTENDEE and card.name:
+            self._notable[card.id] = skeleton(card.name)
+
+    def marked(self, card: Card) -> list[Card]:
+        """Return the card as it has to be, and others that it makes look alike, with their marks."""
+        if card.role is Role.ATTENDEE:
+            known = {looks for person, looks in self._notable.items() if person in self.by_id}
+            return [msgspec.structs.replace(card, alike=bool(card.name) and skeleton(card.name) in known)]
+        looks = skeleton(card.name)
+        others = [
+            msgspec.structs.replace(other, alike=True)
+            for other in self.by_id.values()
+            if other.role is Role.ATTENDEE
+            and not other.alike
+            and other.name
+            and skeleton(other.name) == looks
+        ]
+        return [msgspec.structs.replace(card, alike=False), *(other for other in others if card.name)]
 
     def fresh(self, level: Level, events: Iterable[Event]) -> list[Card]:
         """Cards for the people in events that go to a whole level, each once."""

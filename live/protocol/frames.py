@@ -75,12 +75,14 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
         name: As shown to others.
         role: The role in this session.
         profession: If given.
+        alike: The name looks like that of somebody on the staff or on stage, and the person is neither.
     """
 
     id: str
     name: str
     role: Role
     profession: str = ""
+    alike: bool = False
 
 
 class You(msgspec.Struct, frozen=True):

@@ -283,6 +283,8 @@ export interface Card {
   role: Role;
   /** If given. */
   profession?: string;
+  /** The name looks like that of somebody on the staff or on stage, and the person is neither. */
+  alike?: boolean;
 }
 
 /** One entry of the log, without what the viewer may not see. */

@@ -653,3 +653,16 @@ async def test_a_long_log_is_snapshotted_and_read_back(where):
         room = await node.hub.room(session)
         assert room.chat.rules.slow == 205
         assert list(room.facts()) == list(before.facts())
+
+
+async def test_asvs_1_1_1_who_takes_a_name_like_the_staffs_is_marked_for_all(node):
+    session = await node.session()
+    async with node.viewer(session, "attendee:rnio") as eve, node.viewer(session, "attendee:aoi") as aoi:
+        await until(lambda: "rnio" in eve.cards)
+        assert not eve.cards["rnio"].alike
+        async with node.viewer(session, "moderator:mio"):
+            for viewer in (eve, aoi):
+                await until(lambda viewer=viewer: viewer.cards["rnio"].alike)
+                assert not viewer.cards["aoi"].alike
+            async with node.viewer(session, "attendee:ＭＩＯ") as again:
+                await until(lambda: again.cards["ＭＩＯ"].alike)

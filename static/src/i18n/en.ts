@@ -758,6 +758,7 @@ export const en = {
     removed: "Removed people",
     sinceLive: "live for",
   },
+  alike: "Name like a speaker's or moderator's",
   acts: {
     admit: "let in",
     admit_all: "let everybody in",

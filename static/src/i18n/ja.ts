@@ -748,6 +748,7 @@ export const ja = {
     removed: "退出した方",
     sinceLive: "本番",
   },
+  alike: "スタッフ・登壇者と似た名前",
   acts: {
     admit: "迎え入れました：",
     admit_all: "全員を迎え入れました",

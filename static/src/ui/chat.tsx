@@ -208,6 +208,7 @@ function MessageRow({ message, follows: joined, onReply, onEdit }: RowProps) {
         {!joined && (
           <div class="message-head">
             <span class="strong clip">{author.name}</span>
+            {author.alike && <Badge tone="warn">{t.alike}</Badge>}
             {author.role !== "attendee" && <Badge tone="accent">{t.roles[author.role]}</Badge>}
             {author.profession && <span class="small soft clip">{author.profession}</span>}
             <time class="small soft num" dateTime={new Date(message.at).toISOString()}>

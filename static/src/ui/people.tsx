@@ -37,6 +37,7 @@ export function People() {
               {staff && <ReachBadge reach={room.people[person.id]?.reach} />}
               {staff && room.people[person.id]?.muted && <Badge tone="warn">{t.staff.muted}</Badge>}
               {room.stage.seats.includes(person.id) && <Badge tone="live-soft">{t.room.onStage}</Badge>}
+              {person.alike && <Badge tone="warn">{t.alike}</Badge>}
               {person.role !== "attendee" && <Badge tone="accent">{t.roles[person.role]}</Badge>}
               {staff && <PersonMenu person={person.id} />}
             </li>

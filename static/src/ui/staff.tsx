@@ -156,6 +156,7 @@ function Visitor({ person }: { person: Person }) {
             {t.waited(duration(visit.now.value - person.at))}
           </p>
         </div>
+        {card.alike && <Badge tone="warn">{text().alike}</Badge>}
         {person.registered && <Badge tone="good">{t.registered}</Badge>}
         <ReachBadge reach={person.reach} />
       </div>
