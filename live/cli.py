@@ -6,7 +6,7 @@ import functools
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -90,8 +90,15 @@ def _serve_by_one(
     seat: Seat = ALONE,
     leash: int | None = None,
 ) -> None:
-    try:
+    with _explained(settings):
         _run(serve(settings, listening, greet, seat, leash))
+
+
+@contextlib.contextmanager
+def _explained(settings: Settings) -> Iterator[None]:
+    """Say in one line why a server cannot start."""
+    try:
+        yield
     except StoreAway as error:
         raise click.ClickException(f"the store is not available: {error}") from error
     except MediaRefused as error:
@@ -432,7 +439,8 @@ def demo_command(path: Path | None, port: int, data: str, attendees: int) -> Non
         raise click.ClickException(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
         ) from error
-    _run(play(settings, listening, attendees))
+    with _explained(settings):
+        _run(play(settings, listening, attendees))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ class Supervisor:
 
     def _live(self, number: int, says: int) -> int:
         """Be a process: from here on this is the child."""
+        os.setpgrp()  # Ctrl-C is the supervisor's; a second signal from it would be taken for impatience
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKE)
         os.close(self._leash[1])
         for place, pair in enumerate(zip(self._shared, self._inner, strict=True)):

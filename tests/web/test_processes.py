@@ -202,10 +202,10 @@ async def test_processes_end_when_their_supervisor_is_killed(many):
     await until(lambda: not [pid for pid in pids if alive(pid)], within=40, every=0.1)
 
 
-def run(tmp_path, *arguments, **environ):
+def run(tmp_path, *arguments, command="serve", **environ):
     names = {name: value for name, value in os.environ.items() if not name.startswith("MADOI_")}
     return subprocess.run(
-        [sys.executable, "-m", "live.cli", "serve", "--data", str(tmp_path / "data"), *arguments],
+        [sys.executable, "-m", "live.cli", command, "--data", str(tmp_path / "data"), *arguments],
         cwd=ROOT,
         env=names | {"PYTHONPATH": str(ROOT), "MADOI_MEDIA_PORT": "0", **environ},
         capture_output=True,
@@ -235,8 +235,10 @@ def test_processes_that_cannot_start_end_the_server(tmp_path):
     assert "the store is not available" in ended.stderr
 
 
-def test_a_second_server_on_one_data_folder_is_refused(server):
-    ended = run(server.data.parent, "--data", str(server.data), "--port", "0")
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_second_server_on_one_data_folder_is_refused(server, command):
+    ended = run(server.data.parent, "--data", str(server.data), "--port", "0", command=command)
     assert ended.returncode == 1
     assert f"another server (process {server.pid}) serves the data folder {server.data}" in ended.stderr
+    assert "Traceback" not in ended.stderr
     assert server.ask("GET", "/readyz", ticket=None).status_code == 200
