@@ -42,6 +42,7 @@ def test_the_image_installs_nothing_but_the_lock_and_runs_as_nobody_special():
     assert "--require-hashes --no-deps -r /requirements.lock" in image
     assert re.search(r"pip install .*--no-deps /wheels", image)
     assert "USER 10001" in image
+    assert "!requirements.lock" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
 
 def test_the_clients_packages_are_locked_with_hashes():

@@ -87,6 +87,7 @@ HOSTILE = {
     "null": {"Origin": "null"},
     "other site": {"Origin": "https://evil.example"},
     "suffix": {"Origin": "http://localhost.evil.example"},
+    "subdomain": {"Origin": "http://sub.localhost:{port}"},
     "other port": {"Origin": "http://localhost:1"},
     "other scheme": {"Origin": "https://localhost:{port}"},
     "fetch metadata": {"Sec-Fetch-Site": "cross-site"},
