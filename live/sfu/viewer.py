@@ -23,8 +23,8 @@ NUMBERED_FOR = 30.0
 KEYFRAMES, KEYFRAMES_RATE = 5.0, 0.5
 """Keyframes one viewer's decoder may ask for at once, and per second afterwards: they make the picture worse
 for everybody, and a viewer who needs more is helped by a smaller picture, not by keyframes."""
-REPORT = 2.0
-"""Seconds between sender reports."""
+REPORT = 5.0
+"""Seconds between sender reports, after those that begin a picture (RFC 3550 §6.2)."""
 
 
 class Viewer(Generic[P]):

@@ -195,7 +195,7 @@ def test_sound_and_picture_stay_together():
     theatre.camera("ann", camera, camera_spec("ann", 1000))
     bob = theatre.watch("bob")
     begun = theatre.clock.now
-    theatre.clock.run(5.0)
+    theatre.clock.run(6.0)
     report = bob.reports[-1]
     assert report.ssrc == 5000
     captured = {p.timestamp: n for n, p in bob.packets[5000].items()}
