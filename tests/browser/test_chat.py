@@ -3,6 +3,7 @@
 from playwright.async_api import expect
 
 from rooms.chat import Pin, Post, SetChatRules
+from rooms.polling import DraftPoll, OpenPoll, PollForm
 from rooms.queue import Ask
 from tests.browser.people import PHONE, Guest
 from tests.browser.scene import Scene, chooses, fills, fits, message, says
@@ -26,6 +27,13 @@ POISON = [
     "]]><iframe srcdoc='<script>parent.pwned=1</script>'>",
     "\u202egnp.exe &lt;b&gt; &#x3c;b&#x3e;",
 ]
+ATTACKS = [
+    "(() => { try { document.body.innerHTML = '<b>'; } catch (e) { return e instanceof TypeError; } })()",
+    "fetch('https://evil.example/').then(() => false, () => true)",
+    """(() => { const s = document.createElement('img'); s.src = 'https://evil.example/x.png';
+      document.body.append(s); return true; })()""",
+]
+"""What the page's policy forbids: markup made from text, and reaching other sites."""
 WATCH_CSP = "addEventListener('securitypolicyviolation', (e) => (window.__csp ??= []).push(e.type));"
 
 
@@ -215,8 +223,12 @@ async def test_what_people_type_is_text(chromium, hall):
     console = []
     mika.page.on("console", lambda line: console.append(line.text))
     await mika.page.context.add_init_script(WATCH_CSP)
-    async with scene.bot("attendee", "別所") as ben:
+    async with scene.bot("attendee", "別所") as ben, scene.bot("moderator", "美香") as clerk:
         await ben.asks(Ask(text=POISON[4]))
+        await clerk.asks(DraftPoll(poll=PollForm(text=POISON[0], options=POISON[1:4])))
+        (poll,) = await clerk.holds(lambda room: list(room.polls.values()))
+        await clerk.asks(OpenPoll(id=poll.id, version=poll.version))
+        await expect(evil.page.get_by_text(POISON[2], exact=True).first).to_be_visible()
         await mika.enter(scene.link("moderator", POISON[5][:38]), POISON[5][:38])
         await expect(mika.page.locator("[data-testid=board-card]")).to_contain_text("<svg/onload")
         await mika.see("tab-chat").click()
@@ -233,6 +245,10 @@ async def test_what_people_type_is_text(chromium, hall):
         hrefs = await guest.page.evaluate("[...document.querySelectorAll('main a')].map((a) => a.href)")
         assert all(href.startswith("http") for href in hrefs)
     assert not [line for line in console if "Content Security Policy" in line]
+    for attack in ATTACKS:  # the watch itself is watched: what slipped through would be stopped and reported
+        assert await mika.page.evaluate(attack), attack
+    await mika.page.wait_for_function("window.__csp?.length >= 3")
+    assert await mika.page.evaluate("window.pwned === undefined")
     assert await mika.page.title() == f"{POISON[0]} · 円居"
 
 

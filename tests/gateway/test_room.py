@@ -30,7 +30,7 @@ from live.stores import Position, Row, open_store
 from rooms import Level, Role, SetState, State
 from rooms import Refused as Refusal
 from rooms.chat import DeleteMessage, EditMessage, Post, SetChatRules
-from rooms.door import Admit, Leave, Remove, Standing
+from rooms.door import Admit, Arrive, Leave, Remove, Standing
 from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm, ShowResults
 from rooms.queue import Approve, Ask, Vote, Withdraw
 from rooms.session import ChangeSettings
@@ -666,3 +666,19 @@ async def test_asvs_1_1_1_who_takes_a_name_like_the_staffs_is_marked_for_all(nod
                 assert not viewer.cards["aoi"].alike
             async with node.viewer(session, "attendee:ＭＩＯ") as again:
                 await until(lambda: again.cards["ＭＩＯ"].alike)
+
+
+async def test_asvs_2_3_4_fifty_who_come_at_once_share_ten_places(where):
+    async with contextlib.AsyncExitStack() as stack:
+        shared = str(where).startswith(("redis", "unix"))  # the embedded store is for one server
+        nodes = [await stack.enter_async_context(gateway(where)) for _ in range(1 + shared)]
+        session = await nodes[0].session(capacity=10)
+
+        async def arrive(number):
+            caller = Caller(f"p{number}", Role.ATTENDEE, f"人{number}", registered=True)
+            with contextlib.suppress(Refusal):
+                await nodes[number % len(nodes)].hub.ask(session, caller, Arrive(registered=True))
+
+        await asyncio.gather(*(arrive(number) for number in range(50)))
+        for node in nodes:
+            assert len((await node.hub.room(session)).door.inside()) == 10
