@@ -11,7 +11,7 @@ import sys
 import pytest
 
 SCENES = [
-    *(f"tests/faults/test_{part}.py" for part in ("nodes", "redis", "lines")),
+    *(f"tests/faults/test_{part}.py" for part in ("nodes", "redis", "lines", "model")),
     # Scenes that live with what they are about.
     "tests/stores/test_durability.py::test_the_embedded_store_loses_nothing_to_kill",
     "tests/stores/test_durability.py::test_redis_loses_nothing_to_kill_and_readers_are_told",

@@ -6,67 +6,14 @@ import random
 import pytest
 
 from live.protocol.codes import Close
-from live.protocol.frames import Done, Limits, Rate
+from live.protocol.frames import Done
 from rooms import State
-from rooms.chat import Post, React, SetChatRules
-from rooms.door import Admit, SendBack
-from rooms.hands import AnswerInvitation, Invite, LowerHand, RaiseHand
-from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm
-from rooms.queue import Approve, Ask, Queue, Take, Vote
-from rooms.stage import BringOn, MuteSource, TakeOff
+from rooms.chat import Post
+from rooms.hands import Invite
+from tests.kit.commands import PEOPLE, some_command
 from tests.kit.mirror import Mirror
 from tests.kit.polling import until
-from tests.kit.rooms import gateway
-
-FAST = Limits(commands=Rate(1000, 1000))
-TICKETS = [
-    "moderator:mio",
-    "moderator:rei",
-    "speaker:abe",
-    "presenter:ito",
-    "attendee:saki",
-    "attendee:ken",
-    "attendee:kay?",
-]
-
-
-def some_command(dice, viewer):
-    """Something that this viewer may well try, right or wrong."""
-    mirror = viewer.mirror
-    questions = [*mirror.board.values(), *mirror.listed.values()]
-    question = dice.choice(questions) if questions else None
-    version = getattr(question, "version", 0)
-    person = dice.choice(TICKETS).rstrip("?").partition(":")[2]
-    commands = [
-        Post(text=f"message {dice.random()}", channel=dice.choice(["main", "main", "backstage", "staff"])),
-        Ask(text=f"question number {dice.random()}"),
-        RaiseHand(),
-        LowerHand(),
-        Invite(person=person),
-        AnswerInvitation(accept=True),
-        BringOn(person=person),
-        TakeOff(person=person),
-        MuteSource(person=person, source="microphone", on=dice.random() < 0.5),
-        Admit(person="kay"),
-        SendBack(person="kay"),
-        SetChatRules(hold=dice.random() < 0.3),
-    ]
-    if question is not None:
-        commands += [
-            Approve(id=question.id, version=version),
-            Queue(id=question.id, version=version),
-            Take(id=question.id, version=version),
-            Vote(id=question.id, on=dice.random() < 0.7),
-        ]
-    if mirror.filed:  # only the staff see who stands at the door
-        commands.append(DraftPoll(poll=PollForm(text="?", kind="rating", scale=3)))
-        for poll in list(mirror.polls.values())[-2:]:
-            commands += [step(id=poll.id, version=poll.version) for step in (OpenPoll, ClosePoll)]
-    for poll in list(mirror.ballot_papers.values())[-1:]:
-        commands += [CastBallot(id=poll.id, choices=[dice.choice(poll.options).id])] * 3
-    if mirror.messages:
-        commands.append(React(id=dice.choice(list(mirror.messages)), reaction="nod"))
-    return dice.choice(commands)
+from tests.kit.rooms import FAST, gateway
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -74,7 +21,7 @@ async def test_whatever_happens_and_however_often_the_line_breaks(where, seed):
     dice = random.Random(seed)  # noqa: S311 - repeatable is the point
     async with gateway(where, limits=FAST) as node:
         session = await node.session()
-        viewers = [await node.viewer(session, ticket).connect() for ticket in TICKETS]
+        viewers = [await node.viewer(session, ticket).connect() for ticket in PEOPLE]
         seq = kept = 0
         for _ in range(150):
             viewer = dice.choice(viewers)

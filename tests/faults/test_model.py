@@ -1,0 +1,408 @@
+"""Law 6 as a model: whatever happens, each page ends with what a viewer holds who never left.
+
+Two nodes, real hubs over the real store; pages are real connections without a socket, so that every drop,
+repetition and reordering is decided here. The witness is a fold of all entries, read from the store as they
+come. Snapshots, trimming, the ring and pages are made so small that all ways to resume are taken. A failure
+prints the steps that led to it.
+"""
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from typing import ClassVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from live.gateway import host, hub, writing
+from live.gateway.connection import Connection
+from live.gateway.host import SERVER
+from live.protocol.frames import Do, Done, Events, Hello, Refused, ServerFrame, Snapshot, Welcome
+from live.stores import StoreAway, following, open_store
+from rooms import Entry, Open, Room, SetState, State, visible
+from rooms.chat import SetChatRules
+from tests.kit.commands import PEOPLE, some_command
+from tests.kit.crowd import AGAIN
+from tests.kit.mirror import Mirror
+from tests.kit.polling import until
+from tests.kit.rooms import FAST, OPEN, authenticate
+
+SMALL = {"SNAPSHOT_EVERY": 10, "KEPT": 24, "RING": 6, "PAGE": 5, "ERASE_SECONDS": (0.01, 0.05)}
+PERSON, NODE = st.integers(0, len(PEOPLE) - 1), st.integers(0, 1)
+WAYS = st.sampled_from(["in order", "shuffled", "twice", "late", "lost"])
+TALK = st.tuples(st.integers(0, 1 << 16), st.lists(WAYS, min_size=1, max_size=4))
+
+
+class Page:
+    """A page, its outbox, and the wire to a node; `asked` lies on the wire until the machine delivers it."""
+
+    def __init__(self, ticket):
+        self.ticket = ticket
+        self.mirror, self.welcome = Mirror(), None
+        self.epoch = self.seq = None
+        self.outbox, self.acknowledged, self.asked = {}, {}, []
+        self.visit = self.connection = None
+        self.closed, self.odd = None, []  # asserting here would hurt the room, which writes to us
+        self._ref, self._refs = 0, {}
+
+    # -- the line, as `live.gateway.viewing.Line` has it -----------------------------------------------
+
+    def send(self, message, kind=None):
+        self.connection.send_ready(message, kind)
+        self.wake()
+
+    def wake(self):
+        connection = self.connection
+        while (message := connection.drain()) is not None:
+            if self.closed is None:
+                self._take(msgspec.json.decode(message.payload, type=ServerFrame))
+        if connection.closing is not None and self.closed is None:
+            self.closed = connection.closing
+
+    async def drained(self):
+        await asyncio.sleep(0)
+        return self.closed is None
+
+    # -- coming and going ----------------------------------------------------------------------------
+
+    async def connect(self, node, session):
+        self.cut()
+        self.closed, self.connection = None, Connection(0, FAST)
+        line = _Wire(self, self.connection)
+        hello = Hello(v=1, ticket=self.ticket, epoch=self.epoch, seq=self.seq)
+        assert line.connection.receive(msgspec.json.encode(hello).decode(), 0, 0) == hello
+        line.wake()
+        self.visit = await node.join(session, await authenticate(session, self.ticket), hello, line)
+        line.wake()
+        self.asked = []
+        for nonce, command in self.outbox.items():
+            self._ask(nonce, command)
+
+    def cut(self):
+        """Lose the line; whoever still writes to it writes to nobody."""
+        if self.visit is not None:
+            self.visit.leave()
+        self.visit = None
+        self.closed = self.closed or 1006
+        self.asked = []
+
+    @property
+    def here(self):
+        return self.visit is not None and self.closed is None and self.seq is not None
+
+    # -- asking --------------------------------------------------------------------------------------
+
+    def say(self, command):
+        nonce = secrets.token_hex(8)
+        self.outbox[nonce] = command
+        if self.here:
+            self._ask(nonce, command)
+
+    def _ask(self, nonce, command):
+        self._ref += 1
+        self._refs[self._ref] = nonce
+        self.asked.append(msgspec.json.encode(Do(ref=self._ref, nonce=nonce, cmd=command)).decode())
+
+    def replay(self, dice):
+        """Ask again what has long been acknowledged."""
+        done = [(nonce, command) for nonce, (command, seq) in self.acknowledged.items() if seq]
+        if done and self.here:
+            self._ask(*dice.choice(done))
+
+    def deliver(self, how, dice):
+        frames, self.asked = self.asked, []
+        if how == "lost":
+            return
+        if how == "late":
+            self.asked = frames[1:]
+            frames = frames[:1]
+        if how == "shuffled":
+            dice.shuffle(frames)
+        if how == "twice":
+            frames = [frame for frame in frames for _ in range(2)]
+        for text in frames:
+            if self.here:
+                frame = self.connection.receive(text, 0, 0)
+                if frame is not None:
+                    self.visit.receive(frame)
+                self.wake()
+
+    # -- hearing -------------------------------------------------------------------------------------
+
+    def _take(self, frame):
+        match frame:
+            case Welcome():
+                self.welcome, self.epoch = frame, frame.epoch
+                if frame.lost:
+                    self.odd.append(f"{self.ticket} was told of a loss")
+            case Snapshot():
+                self.mirror = Mirror().fold(frame.events)
+                self.epoch, self.seq = frame.epoch, frame.seq
+            case Events():
+                for entry in frame.entries:
+                    if entry.seq <= self.seq:
+                        self.odd.append(f"{self.ticket} at {self.seq} was sent {entry.seq} again")
+                    self.mirror.fold(entry.events)
+                self.seq = frame.seq
+            case Done():
+                self._done(self._refs[frame.ref], frame.seq)
+            case Refused() if frame.why not in AGAIN:
+                self.outbox.pop(self._refs[frame.ref], None)
+
+    def _done(self, nonce, seq):
+        command = self.outbox.pop(nonce, None)
+        if command is not None:
+            self.acknowledged[nonce] = (command, seq)
+        elif nonce in self.acknowledged:
+            before = self.acknowledged[nonce][1]
+            if seq != before:
+                self.odd.append(f"{self.ticket} was answered {before} and then {seq} for {nonce}")
+
+
+class _Wire:
+    """One connection of a page: what is written to an older one reaches nobody."""
+
+    def __init__(self, page, connection):
+        self.connection, self._page = connection, page
+
+    def send(self, message, kind=None):
+        if self._page.connection is self.connection and self._page.closed is None:
+            self._page.send(message, kind)
+
+    def wake(self):
+        if self._page.connection is self.connection:
+            self._page.wake()
+
+    async def drained(self):
+        return self._page.connection is self.connection and await self._page.drained()
+
+
+class RoomsUnderFire(RuleBasedStateMachine):
+    """Random commands, drops, repetitions, reorderings, node deaths and resumes."""
+
+    where: object = None
+    """A Redis URL, or a folder: both nodes then share the one embedded store."""
+    took: ClassVar = Counter()
+
+    def __init__(self):
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.do = self.runner.run
+
+    @initialize()
+    def begin(self):
+        self.do(self._begin())
+
+    async def _begin(self):
+        self.session = f"s-{secrets.token_hex(6)}"
+        stores = [await open_store(self.where)]
+        stores.append(await open_store(self.where) if isinstance(self.where, str) else stores[0])
+        self.stores = stores
+        self.hubs = [hub.Hub(store) for store in stores]
+        for node in self.hubs:
+            await node.start()
+        await self.hubs[0].ask(self.session, SERVER, Open(session=self.session, settings=OPEN))
+        await self.hubs[0].ask(self.session, SERVER, SetState(state=State.LIVE))
+        self.log, self.witness = [], Room()
+        self.pages = [Page(ticket) for ticket in PEOPLE]
+        for n, page in enumerate(self.pages):
+            await page.connect(self.hubs[n % 2], self.session)
+            page.at = n % 2
+
+    # Every rule begins with some talk, which is still on its way when the rule does its harm.
+
+    @rule(talk=TALK)
+    def talk(self, talk):
+        self._talk(talk)
+        self.do(self._watch())
+
+    @rule(talk=TALK, person=PERSON)
+    def drop(self, talk, person):
+        self._talk(talk)
+        self.pages[person].cut()
+
+    @rule(talk=TALK, person=PERSON, node=NODE)
+    def resume(self, talk, person, node):
+        self._talk(talk)
+        self.do(self._resume(self.pages[person], node))
+
+    @rule(talk=TALK, count=st.integers(5, 20), node=NODE)
+    def busy(self, talk, count, node):
+        """Much happens, so that who is away has to be paged in, or told anew."""
+        self._talk(talk)
+        rules = [SetChatRules(slow=n + 1) for n in range(count)]
+        self.do(self._ask(node, [*rules, SetChatRules()]))
+
+    @rule(talk=TALK, node=NODE)
+    def die(self, talk, node):
+        """A node is gone with all its lines, in the middle of what it was doing."""
+        self._talk(talk)
+        self.do(self._die(node))
+
+    @rule(talk=TALK, node=NODE)
+    def deafen(self, talk, node):
+        """Announcements are lost."""
+        self._talk(talk)
+        self.do(self._deafen(node))
+
+    @rule()
+    def compare(self):
+        self.do(self._compare())
+
+    def teardown(self):
+        try:
+            if hasattr(self, "pages"):
+                self.do(self._compare())
+        finally:
+            self.do(self._end())
+            self.runner.close()
+
+    # -- what the rules do ---------------------------------------------------------------------------
+
+    def _talk(self, talk):
+        """Several people ask for something, or again for what was done long ago."""
+        seed, ways = talk
+        dice = random.Random(seed)  # noqa: S311 - repeatable
+        for how in ways:
+            page = dice.choice(self.pages)
+            for _ in range(dice.randint(1, 4)):
+                page.say(some_command(dice, page))
+            if dice.random() < 0.3:
+                page.replay(dice)
+            page.deliver(how, dice)
+
+    async def _ask(self, node, commands):
+        for start in range(0, len(commands), 10):
+            some = commands[start : start + 10]
+            await asyncio.gather(*(self.hubs[node].ask(self.session, SERVER, one) for one in some))
+            await self._watch()
+
+    async def _resume(self, page, node):
+        await page.connect(self.hubs[node], self.session)
+        page.at = node
+        page.deliver("in order", None)
+        await self._watch()
+
+    async def _die(self, node):
+        for page in self.pages:
+            if page.at == node:
+                page.cut()
+        await self._close(self.hubs[node])
+        self.hubs[node] = hub.Hub(self.stores[node])
+        await self.hubs[node].start()
+        self.took["died"] += 1
+
+    async def _close(self, node):
+        await node.close()
+        for way in ("ring", "pages", "snapshot"):
+            self.took[way] += node.counts.resumes.labels(way)._value.get()
+
+    async def _deafen(self, node):
+        store = self.stores[node]
+        if hasattr(store, "_routes"):
+            redis = await store._routes.listener()
+            await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def _watch(self):
+        """The witness reads what is new, before it can be trimmed."""
+        await asyncio.sleep(0)
+        while rows := await self.stores[0].read(self.session, self.witness.seq, 1000):
+            for row in rows:
+                assert row.seq == self.witness.seq + 1, f"a gap in the log after {self.witness.seq}"
+                self.log.append(msgspec.json.decode(row.body, type=Entry))
+                self.witness.fold(self.log[-1])
+
+    async def _compare(self):
+        try:
+            await until(self._settled, 10, 0.02)
+        except TimeoutError:
+            raise AssertionError("\n".join(self.waiting_for)) from None
+        keys = Counter(entry.key for entry in self.log if entry.key)
+        assert not [key for key, count in keys.items() if count > 1], "a command has two entries"
+        blinding = self.hubs[0]._world.blinding
+        for page in self.pages:
+            assert not page.odd, "\n".join(page.odd)
+            who = page.ticket.rstrip("?").partition(":")[2]
+            for nonce, (command, seq) in page.acknowledged.items():
+                key = blinding.key(self.session, who, nonce)
+                assert not seq or self.log[seq - 1].key == key, f"{command} of {who} is not {seq}"
+            level, names = page.welcome.you.level, frozenset({page.welcome.you.id, page.welcome.you.alias})
+            assert level is self.witness.level_of(who, page.welcome.you.role)
+            fresh = Mirror().fold(visible(level, names, self.witness.facts(names=names)))
+            assert page.mirror.settled() == fresh.settled(), f"{page.ticket} at {page.seq}"
+        self.took["compared"] += 1
+
+    async def _settled(self):
+        """Everybody is back, everything is answered, and everybody has heard of the last entry."""
+        for n, page in enumerate(self.pages):
+            if not page.here:
+                await self._resume(page, n % 2)
+            page.deliver("in order", None)
+            if page.outbox and not page.asked and not page.connection._under_way:
+                await self._resume(page, page.at)  # what was lost on the wire is asked again by the next line
+        await self._watch()
+        tails = [(await node.room(self.session)).seq for node in self.hubs]
+        for node in self.hubs:
+            node._find(self.session).flush()
+        tail = (await self.stores[0].position(self.session)).seq
+        self.waiting_for = [] if tails == [tail] * 2 else [f"the log is at {tail}, the nodes at {tails}"]
+        self.waiting_for += [f"{one.ticket} is away: {one.closed}" for one in self.pages if not one.here]
+        self.waiting_for += [
+            f"{one.ticket} has no answer to {one.outbox}" for one in self.pages if one.outbox
+        ]
+        return not self.waiting_for and tail == self.witness.seq
+
+    async def _end(self):
+        for node in self.hubs:
+            await self._close(node)
+        for store in set(self.stores):
+            try:
+                await store.erase(self.session)
+            except StoreAway:
+                pass
+            await store.close()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    for name, value in SMALL.items():
+        monkeypatch.setattr(writing, name, value)
+    monkeypatch.setattr(following, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(hub, "SLOW_TICK_SECONDS", 0.05)
+    monkeypatch.setattr(host, "PAGE", SMALL["PAGE"])
+    monkeypatch.setattr(host, "DEEPEST", SMALL["KEPT"])
+
+
+def play(where):
+    """Play the model on a store; returns how often what was taken."""
+    machine = type("Machine", (RoomsUnderFire,), {"where": where, "took": Counter()})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=20,
+            deadline=None,
+            phases=[Phase.generate],  # to shrink a failure of real hubs takes minutes
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return machine.took
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("home", ["embedded", "redis"])
+def test_whatever_happens_every_page_ends_with_what_a_witness_holds(home, tmp_path, request):
+    took = play(tmp_path if home == "embedded" else request.getfixturevalue("redis_server").url)
+    assert all(took[what] for what in ("ring", "pages", "snapshot", "died", "compared")), took
+
+
+@pytest.mark.usefixtures("small")
+def test_control_the_model_notices_a_room_that_forgets_its_answers(tmp_path, monkeypatch, record_property):
+    monkeypatch.setattr(Room, "answered", lambda _room, _key: None)
+    with pytest.raises(AssertionError, match="has two entries|was answered"):
+        play(tmp_path)
+    record_property("faults", ("control", 0, 1))
