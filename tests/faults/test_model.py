@@ -9,6 +9,7 @@ prints the steps that led to it.
 import asyncio
 import random
 import secrets
+import traceback
 from collections import Counter
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from live.gateway import host, hub, writing
@@ -31,7 +33,7 @@ from tests.kit.mirror import Mirror
 from tests.kit.polling import until
 from tests.kit.rooms import FAST, OPEN, authenticate
 
-SMALL = {"SNAPSHOT_EVERY": 10, "KEPT": 24, "RING": 6, "PAGE": 5, "ERASE_SECONDS": (0.01, 0.05)}
+SMALL = {"SNAPSHOT_EVERY": 10, "KEPT": 60, "RING": 6, "PAGE": 5, "ERASE_SECONDS": (0.01, 0.05)}
 PERSON, NODE = st.integers(0, len(PEOPLE) - 1), st.integers(0, 1)
 WAYS = st.sampled_from(["in order", "shuffled", "twice", "late", "lost"])
 TALK = st.tuples(st.integers(0, 1 << 16), st.lists(WAYS, min_size=1, max_size=4))
@@ -224,13 +226,14 @@ class RoomsUnderFire(RuleBasedStateMachine):
     def drop(self, talk, person):
         self._talk(talk)
         self.pages[person].cut()
+        self.do(self._watch())
 
     @rule(talk=TALK, person=PERSON, node=NODE)
     def resume(self, talk, person, node):
         self._talk(talk)
         self.do(self._resume(self.pages[person], node))
 
-    @rule(talk=TALK, count=st.integers(5, 20), node=NODE)
+    @rule(talk=TALK, count=st.integers(5, 80), node=NODE)
     def busy(self, talk, count, node):
         """Much happens, so that who is away has to be paged in, or told anew."""
         self._talk(talk)
@@ -295,6 +298,7 @@ class RoomsUnderFire(RuleBasedStateMachine):
         self.hubs[node] = hub.Hub(self.stores[node])
         await self.hubs[node].start()
         self.took["died"] += 1
+        await self._watch()
 
     async def _close(self, node):
         await node.close()
@@ -306,6 +310,7 @@ class RoomsUnderFire(RuleBasedStateMachine):
         if hasattr(store, "_routes"):
             redis = await store._routes.listener()
             await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await self._watch()
 
     async def _watch(self):
         """The witness reads what is new, before it can be trimmed."""
@@ -403,6 +408,9 @@ def test_whatever_happens_every_page_ends_with_what_a_witness_holds(home, tmp_pa
 @pytest.mark.usefixtures("small")
 def test_control_the_model_notices_a_room_that_forgets_its_answers(tmp_path, monkeypatch, record_property):
     monkeypatch.setattr(Room, "answered", lambda _room, _key: None)
-    with pytest.raises(AssertionError, match="has two entries|was answered"):
+    # Real hubs in real time need not fail twice in the same way; Hypothesis tells that by another exception.
+    with pytest.raises((AssertionError, FlakyFailure)) as noticed:
         play(tmp_path)
+    story = "".join(traceback.format_exception(noticed.value))
+    assert "has two entries" in story or "was answered" in story
     record_property("faults", ("control", 0, 1))
