@@ -31,7 +31,7 @@ test: system $(venv)/.development $(client) ## All tests, real browsers included
 	$(say) "vitest (the client's own tests)"
 	@cd static && npm test --silent
 	$(say) "pytest (browsers in one lane, server and media tests in the other)"
-	@$(bin)/python -m pytest --numprocesses 2 --dist loadgroup $(T)
+	@$(bin)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(T)
 
 check: $(venv)/.development $(node) ## Static checks: ruff, mypy, import contracts, TypeScript, Biome, fresh generated files
 	$(say) "ruff"

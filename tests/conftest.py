@@ -1,11 +1,24 @@
-"""Stores for every test that asks for one: SQLite in a folder of its own, and a real Redis."""
+"""Stores for every test that asks for one (SQLite in a folder of its own, a real Redis), and two lanes."""
 
 import contextlib
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from live.stores import open_store
 from tests.kit.redis import RedisServer
+
+
+class Lanes(LoadScopeScheduling):
+    """All browsers in one lane, file by file in the other: two stages at once would starve each other."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.partition("::")[0]
+        return "browsers" if "tests/browser/" in file or "chromium" in file else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ FLAGS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser/" in str(item.path) or item.path.name == "test_chromium.py":
@@ -32,8 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # Real browsers on a shared machine are starved now and then. A second try is counted in pytest's
             # last line and told with its traceback, so that a test which needs it often is seen.
             item.add_marker(pytest.mark.flaky(reruns=1))
-            # One lane for browsers, the other for all the rest: two stages at once would starve each other.
-            item.add_marker(pytest.mark.xdist_group("browsers"))
 
 
 @pytest_asyncio.fixture
