@@ -405,7 +405,8 @@ export class Publisher extends MediaLine {
 
   /** Sends no picture that nobody wants: the encodings with these rids ("" for one without) rest. */
   rest(idle: readonly string[]): void {
-    if (idle.join() === this.#idle.join()) return;
+    // One encoding without a rid is [""], which joins to what [] does.
+    if (JSON.stringify(idle) === JSON.stringify(this.#idle)) return;
     this.#idle = idle;
     this.#settle();
   }
