@@ -7,6 +7,7 @@ import secrets
 import msgspec
 
 from live.stores import Store
+from live.telemetry import log
 from live.web.bodies import Counts, NewSession, QuestionRules, SessionFacts
 from live.web.problems import Problem
 from rooms import Kind, Room, retention_for
@@ -84,9 +85,13 @@ class Register:
         return record
 
     async def all(self) -> list[Record]:
-        """Return every session, newest first."""
-        lines = await self._store.sessions()
-        records = [msgspec.json.decode(raw, type=Record) for raw in lines.values()]
+        """Return every session, newest first; an unreadable line is told in the log and left alone."""
+        records = []
+        for session, raw in (await self._store.sessions()).items():
+            try:
+                records.append(msgspec.json.decode(raw, type=Record))
+            except msgspec.DecodeError as error:
+                log.error("register.unreadable", session=session, why=str(error))
         return sorted(records, key=lambda record: record.created, reverse=True)
 
     async def put(self, record: Record) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from live.telemetry import log
 from live.web.desk import Desk
+from live.web.register import Record
 from live.web.sessions import erase_session, reduce_session
 from rooms import State, erased_at, reduced_at
 
@@ -26,14 +27,21 @@ async def keep_retention(desk: Desk, every: float = LOOK_EVERY_S) -> None:
 
 
 async def erase_what_is_over(desk: Desk) -> None:
-    """Look once through the register."""
+    """Look once through the register; a session that cannot be erased now keeps no other from it."""
     now = desk.now() * 1000
     for record in await desk.register.all():
-        over = erased_at(record.retention, State(record.state), record.since)
-        less = reduced_at(record.retention, State(record.state), record.since)
-        if record.erased is None and record.reduced is None and less is not None and less <= now:
-            await reduce_session(desk, record)
-            log.info("retention.reduced", session=record.id, retention=record.retention)
-        if record.erased is None and over is not None and over <= now:
-            await erase_session(desk, record)
-            log.info("retention.erased", session=record.id, retention=record.retention)
+        try:
+            await _keep_promise(desk, record, now)
+        except Exception as error:  # noqa: BLE001 - asked again at the next look
+            log.error("retention.failed", session=record.id, exc_info=error)
+
+
+async def _keep_promise(desk: Desk, record: Record, now: float) -> None:
+    over = erased_at(record.retention, State(record.state), record.since)
+    less = reduced_at(record.retention, State(record.state), record.since)
+    if record.erased is None and record.reduced is None and less is not None and less <= now:
+        await reduce_session(desk, record)
+        log.info("retention.reduced", session=record.id, retention=record.retention)
+    if record.erased is None and over is not None and over <= now:
+        await erase_session(desk, record)
+        log.info("retention.erased", session=record.id, retention=record.retention)

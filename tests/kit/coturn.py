@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -69,9 +70,15 @@ class Coturn:
         return self
 
     def _answers(self) -> bool:
+        """Whether both doors are open: coturn opens TCP before UDP."""
+        binding = struct.pack("!HHI12s", 0x0001, 0, 0x2112A442, b"are you up?.")
         try:
-            with socket.create_connection((self.address, self.port), 0.2):
-                return True
+            socket.create_connection((self.address, self.port), 0.2).close()
+            with socket.socket(type=socket.SOCK_DGRAM) as probe:
+                probe.settimeout(0.2)
+                probe.connect((self.address, self.port))
+                probe.send(binding)
+                return bool(probe.recv(1500))
         except OSError:
             return False
 

@@ -226,6 +226,8 @@ async def test_cards_and_the_index(store, room):
     assert await store.card(room, "p1") == b"b"
     assert await store.session(room) == b"line"
     assert (await store.sessions())[room] == b"line"
+    await store.erase(room)
+    assert await store.session(room) is None
 
 
 async def test_a_claim_is_granted_once(store, room):

@@ -147,15 +147,19 @@ async def test_the_server_itself_erases_what_is_over(tmp_path):
     async with running(settings, 0) as server:
         desk, real = server.desk, server.desk.now
         record = new_record(NewSession(title="事例", kind="case"), int(real() * 1000))
-        await desk.register.put(record)
+        await desk.store.put_session("damaged", b"line")
+        for broken in (msgspec.structs.replace(record, id="a-broken", state="no such state"), record):
+            await desk.register.put(broken)
         opening = Open(session=record.id, settings=RoomSettings(title="事例", retention="A"))
         for command in (opening, SetState(state=State.LIVE), SetState(state=State.AFTER)):
             await desk.rooms.ask(record.id, "host", Role.ORGANISER, command)
         await desk.register.follow(await desk.rooms.room(record.id))
         await erase_what_is_over(desk)
-        assert (await desk.register.all())[0].erased is None
+        erased = {one.id: one.erased is not None for one in await desk.register.all()}
+        assert erased == {"a-broken": False, record.id: False}
         desk.now = lambda: real() + 601
         await erase_what_is_over(desk)
-        assert (await desk.register.all())[0].erased is not None
+        erased = {one.id: one.erased is not None for one in await desk.register.all()}
+        assert erased == {"a-broken": False, record.id: True}, "one bad line keeps no other from its erasure"
     with sqlite3.connect(tmp_path / "data" / "madoi.db") as db:
         assert db.execute("select count(*) from log").fetchone() == (0,)
