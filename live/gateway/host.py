@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -49,6 +49,8 @@ PAGE: Final = 256
 """Entries in one frame of a deep resume."""
 PAGING: Final = 16
 """How many viewers of this node are paged in at the same time."""
+STORE_AGAIN_SECONDS: Final = 0.5
+"""When a store that did not answer is asked again."""
 PAGE_SECONDS: Final = 15.0
 """How long a viewer may take to read one page."""
 DEEPEST: Final = KEPT
@@ -102,7 +104,9 @@ class Host:
         self._cards = Cards({})
         self._replays = Replays()
         self._strangers: set[str] = set()
+        self._strange = asyncio.Event()
         self._unsent: list[Entry] = []
+        self._sent = 0
         self._flushing: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
         self._notices: Mapping[Level, Message] = {}
@@ -121,12 +125,14 @@ class Host:
         await self.log.load()
         found = await self._setting.store.cards(self.session)
         self._cards = Cards({person: msgspec.json.decode(body, type=Card) for person, body in found.items()})
+        self._sent = self.room.seq
 
     async def run(self) -> None:
         """Own the room until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.log.run(), name=f"log {self.session}")
             tasks.create_task(self._overhear(), name=f"whispers {self.session}")
+            tasks.create_task(self._introduce(), name=f"strangers {self.session}")
 
     async def _overhear(self) -> None:
         async with contextlib.aclosing(self._setting.store.whispers(self.session)) as whispers:
@@ -135,6 +141,18 @@ class Host:
                     self._setting.staged(self.session, body.removeprefix(STAGE))
                 else:
                     self.presence.overhear(body, self._setting.clock())
+
+    async def _introduce(self) -> None:
+        """Meet strangers as soon as they are heard of: what names them waits for it (`flush`)."""
+        while True:
+            await self._strange.wait()
+            try:
+                await self._meet_strangers()
+            except StoreAway:
+                await asyncio.sleep(STORE_AGAIN_SECONDS)
+            else:
+                self._strange.clear()
+                self.flush()
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -190,21 +208,19 @@ class Host:
         if caller.name:
             await self.put_card(caller.card)
             return caller
-        self._strangers.add(caller.person)
-        await self._meet_strangers()
+        await self._meet({caller.person})
         card = self._cards.by_id.get(caller.person)
         if card is None:
             return caller
         return msgspec.structs.replace(caller, name=card.name, profession=card.profession)
 
     def _show(self, card: Card) -> None:
-        self.flush()
         self._cards.put(card)
         self._replays.forget()
         if card.id not in self.room.door.people:
             return
         least = Level.ADMITTED if self.room.door.is_inside(card.id) else Level.STAFF
-        news = Message.of(Events(seq=self.room.seq, cards=[card]))
+        news = Message.of(Events(seq=self._sent, cards=[card]))
         for member in self.members.values():
             if member.level >= least or member.caller.person == card.id:
                 member.push(news)
@@ -229,6 +245,7 @@ class Host:
             be paged in or it cannot be (`admit` sends a snapshot then); None when the reader was too slow or
             went away.
         """
+        await self._meet_strangers()
         member.level = self.room.level_of(member.caller.person, member.caller.role) or Level.EVERYONE
         if not self._follows(member, hello) or self._in_ring(hello.seq):
             return hello
@@ -238,7 +255,8 @@ class Host:
             while self._follows(member, hello) and not self._in_ring(hello.seq):
                 rows = await self._setting.store.read(self.session, hello.seq or 0, PAGE)
                 if not rows or rows[0].seq != (hello.seq or 0) + 1:
-                    return hello  # trimmed
+                    break  # trimmed
+                await self._meet_strangers()
                 self._push_page(member, [msgspec.json.decode(row.body, type=Entry) for row in rows])
                 hello = msgspec.structs.replace(hello, seq=rows[-1].seq)
                 try:
@@ -247,6 +265,7 @@ class Host:
                             return None
                 except TimeoutError:
                     return None
+        await self._meet_strangers()
         return hello
 
     def _push_page(self, member: Member, entries: Sequence[Entry]) -> None:
@@ -340,7 +359,13 @@ class Host:
             self._notice(member)
 
     def flush(self) -> None:
-        """Send what was folded since the last time; if that fails, everybody comes back and resumes."""
+        """Send what was folded since the last time; if that fails, everybody comes back and resumes.
+
+        Nobody is sent what names a person whose card is still to be fetched: who lost the line in between
+        would resume behind the entry, and never be told the name.
+        """
+        if self._strangers:
+            return  # `_introduce` flushes
         try:
             self._flush()
         except Exception:
@@ -351,6 +376,7 @@ class Host:
         self._flushing = None
         self._flushed_at = asyncio.get_running_loop().time()
         entries, self._unsent = self._unsent, []
+        self._sent = self.room.seq
         if not entries:
             return
         if any(isinstance(event, LinksVoided) for one in entries for event in one.events):
@@ -390,6 +416,8 @@ class Host:
             self._start_over()
         if not own:
             self._strangers |= {e.person.id for one in entries for e in one.events if isinstance(e, Filed)}
+        if self._strangers:
+            self._strange.set()
         for event in (event for one in entries for event in one.events if isinstance(event, Forgotten)):
             self._cards.by_id.pop(event.person, None)
             self._replays.forget()
@@ -402,6 +430,7 @@ class Host:
     def _start_over(self) -> None:
         """Another history: everybody gets the room anew, and hears what was lost, if anything was."""
         self._unsent = []
+        self._sent = self.room.seq
         if not self.room.session.id or self.room.session.state is State.CLOSED:
             self.close_all(Close.ENDED)
             return
@@ -489,7 +518,6 @@ class Host:
             return
         self.used_at = now
         with contextlib.suppress(StoreAway):  # leases outlive several ticks
-            await self._meet_strangers()
             if now - self.presence.renewed >= RENEW_MS:
                 self.presence.renewed = now
                 seats = [member.seat for member in self.members.values()]
@@ -505,11 +533,21 @@ class Host:
         self._tallies.tell(self.room, self.members.values())
 
     async def _meet_strangers(self) -> None:
-        """Fetch the cards of people who came in by another node."""
+        """Fetch the cards of people who came in by another node.
+
+        Raises:
+            StoreAway: The store does not answer; they stay strangers.
+        """
         while self._strangers:
-            body = await self._setting.store.card(self.session, self._strangers.pop())
-            card = None if body is None else msgspec.json.decode(body, type=Card)
-            if card is not None and card != self._cards.by_id.get(card.id):
+            people = frozenset(self._strangers)
+            await self._meet(people)
+            self._strangers -= people
+
+    async def _meet(self, people: Collection[str]) -> None:
+        found = await self._setting.store.cards(self.session, people)
+        for body in found.values():
+            card = msgspec.json.decode(body, type=Card)
+            if card != self._cards.by_id.get(card.id):
                 self._show(card)
 
 

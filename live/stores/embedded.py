@@ -9,12 +9,13 @@ on disk.
 
 import asyncio
 import contextlib
+import json
 import queue
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -190,9 +191,12 @@ class EmbeddedStore:
     async def card(self, room: str, person: str) -> bytes | None:
         return await self._one("select body from card where room = ? and person = ?", room, person)
 
-    async def cards(self, room: str) -> dict[str, bytes]:
-        sql = "select person, body from card where room = ?"
-        return await self._do(lambda db: dict(db.execute(sql, (room,)).fetchall()))
+    async def cards(self, room: str, people: Collection[str] | None = None) -> dict[str, bytes]:
+        sql, wanted = "select person, body from card where room = ?", [room]
+        if people is not None:
+            sql += " and person in (select value from json_each(?))"
+            wanted.append(json.dumps(list(people)))
+        return await self._do(lambda db: dict(db.execute(sql, wanted).fetchall()))
 
     async def forget(self, room: str, person: str) -> None:
         await self._run("delete from card where room = ? and person = ?", room, person)

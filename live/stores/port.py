@@ -1,6 +1,6 @@
 """The port: what a room needs from its store, and nothing about what a room is."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 EDITIONS: Final = 4096
@@ -155,8 +155,8 @@ class Store(Protocol):
     async def card(self, room: str, person: str) -> bytes | None:
         """One card."""
 
-    async def cards(self, room: str) -> dict[str, bytes]:
-        """All cards of a room by person id."""
+    async def cards(self, room: str, people: Collection[str] | None = None) -> dict[str, bytes]:
+        """The cards of a room by person id: all, or those of `people` that have one."""
 
     async def forget(self, room: str, person: str) -> None:
         """Remove a card for good. The log, which knows only the id, stays as it is."""

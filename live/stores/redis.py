@@ -13,7 +13,16 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
@@ -172,9 +181,15 @@ class RedisStore:
         key = _cards(room)
         return cast("bytes | None", await self._on(key, lambda redis: redis.hget(key, person)))
 
-    async def cards(self, room: str) -> dict[str, bytes]:
+    async def cards(self, room: str, people: Collection[str] | None = None) -> dict[str, bytes]:
         key = _cards(room)
-        return _named(await self._on(key, lambda redis: redis.hgetall(key)))
+        if people is None:
+            return _named(await self._on(key, lambda redis: redis.hgetall(key)))
+        if not people:
+            return {}
+        named = list(people)
+        bodies = await self._on(key, lambda redis: redis.hmget(key, named))
+        return {person: body for person, body in zip(named, bodies, strict=True) if body is not None}
 
     async def forget(self, room: str, person: str) -> None:
         key = _cards(room)

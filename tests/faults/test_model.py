@@ -27,6 +27,7 @@ from live.protocol.frames import Do, Done, Events, Hello, Refused, ServerFrame, 
 from live.stores import StoreAway, following, open_store
 from rooms import Entry, Open, Room, SetState, State, visible
 from rooms.chat import SetChatRules
+from rooms.door import Entered, Filed
 from tests.kit.commands import PEOPLE, some_command
 from tests.kit.crowd import AGAIN
 from tests.kit.mirror import Mirror
@@ -44,7 +45,7 @@ class Page:
 
     def __init__(self, ticket):
         self.ticket = ticket
-        self.mirror, self.welcome = Mirror(), None
+        self.mirror, self.cards, self.welcome = Mirror(), set(), None
         self.epoch = self.seq = None
         self.outbox, self.acknowledged, self.asked = {}, {}, []
         self.visit = self.connection = None
@@ -143,8 +144,10 @@ class Page:
                     self.odd.append(f"{self.ticket} was told of a loss")
             case Snapshot():
                 self.mirror = Mirror().fold(frame.events)
+                self._meet(frame.events, frame.cards)
                 self.epoch, self.seq = frame.epoch, frame.seq
             case Events():
+                self._meet([event for entry in frame.entries for event in entry.events], frame.cards)
                 for entry in frame.entries:
                     if entry.seq <= self.seq:
                         self.odd.append(f"{self.ticket} at {self.seq} was sent {entry.seq} again")
@@ -154,6 +157,14 @@ class Page:
                 self._done(self._refs[frame.ref], frame.seq)
             case Refused() if frame.why not in AGAIN:
                 self.outbox.pop(self._refs[frame.ref], None)
+
+    def _meet(self, events, cards):
+        """Who comes in has a name from the same frame on, so that it cannot be missed."""
+        self.cards |= {card.id for card in cards}
+        came = {event.person for event in events if isinstance(event, Entered)}
+        came |= {event.person.id for event in events if isinstance(event, Filed)}
+        if nameless := came - self.cards:
+            self.odd.append(f"{self.ticket} at {self.seq} was not told who {nameless} are")
 
     def _done(self, nonce, seq):
         command = self.outbox.pop(nonce, None)

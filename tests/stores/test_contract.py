@@ -222,8 +222,12 @@ def _files(folder):
 async def test_cards_and_the_index(store, room):
     await store.put_card(room, "p1", b"a")
     await store.put_card(room, "p1", b"b")
+    await store.put_card(room, "p2", b"c")
     await store.put_session(room, b"line")
     assert await store.card(room, "p1") == b"b"
+    assert await store.cards(room) == {"p1": b"b", "p2": b"c"}
+    assert await store.cards(room, ["p2", "p3"]) == {"p2": b"c"}
+    assert await store.cards(room, []) == {}
     assert await store.session(room) == b"line"
     assert (await store.sessions())[room] == b"line"
     await store.erase(room)
