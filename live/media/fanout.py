@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Literal, Protocol
 
 from live.media.control import MediaRefused
+from live.media.ice import Changes
 from live.media.peer import Peer
 from live.media.srtp import RUN_LIMIT, SrtpError
 from live.media.udp import Port
@@ -165,7 +166,7 @@ class NativeFanout:
         """Sends to those whom the extension can serve; gives how many went, and what is for others."""
         port = self._port
         went, sent, unsendable, dropped, segments, left, foreign = self._module.send(
-            fanouts, *port.descriptors, port.segments, port.waits, port.room
+            fanouts, *port.descriptors, port.segments, port.waits, port.room, Changes.count
         )
         port.segments = bool(segments)
         port.counts["sent"] += sent

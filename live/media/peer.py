@@ -9,7 +9,7 @@ from aioice import stun
 
 from live.media.budget import Budget
 from live.media.dtls import Certificate, Dtls, DtlsError
-from live.media.ice import Address, Credentials, Paths, check
+from live.media.ice import Address, Changes, Credentials, Paths, check
 from live.media.negotiation import Offered, Remote
 from live.media.srtp import Srtp, SrtpError
 from live.sfu import PublicationSpec, Slot, Tier
@@ -32,7 +32,7 @@ class Peer:
         offered: the lines of a server-made offer.
         mid: the media section that names its transport.
         local: our credentials, fresh after each ICE restart.
-        srtp: None until the DTLS handshake is done.
+        srtp: None until the DTLS handshake is done; `Changes` counts with it.
         paths: its addresses.
         budget: how much it may still ask.
         made_at: when the offer came, monotonic seconds.
@@ -63,7 +63,7 @@ class Peer:
         self.local = local
         self.former: Credentials | None = None
         self.remote: Remote | None = None
-        self.srtp: Srtp | None = None
+        self._srtp: Srtp | None = None
         self.paths = Paths()
         self.budget = Budget()
         self._dtls: Dtls | None = None
@@ -71,6 +71,16 @@ class Peer:
         self._task: asyncio.Task[None] | None = None
         self._reachable = asyncio.Event()
         self._ended = False
+
+    @property
+    def srtp(self) -> Srtp | None:
+        """See the class."""
+        return self._srtp
+
+    @srtp.setter
+    def srtp(self, srtp: Srtp | None) -> None:
+        self._srtp = srtp
+        Changes.count += 1
 
     @property
     def publishes(self) -> bool:

@@ -480,8 +480,8 @@ def test_the_extension_refuses_what_it_cannot_take() -> None:
         None,
     ):
         with pytest.raises((TypeError, AttributeError, SystemError, ValueError, OverflowError)):
-            native.send(wrong, -1, -1, False, False, 0)
-    assert native.send([], -1, -1, False, False, 0) == (0, 0, 0, 0, 0, [], [])
+            native.send(wrong, -1, -1, False, False, 0, 0)
+    assert native.send([], -1, -1, False, False, 0, 0) == (0, 0, 0, 0, 0, [], [])
 
 
 @pytest.mark.parametrize("make", BODIES)

@@ -173,6 +173,7 @@ typedef struct {
     size_t left_size, left_room, left_limit;
     Left *lefts;
     size_t lefts_used, lefts_room;
+    long long changes; /* of anybody's way, so far */
     long long went, sent, unsendable, dropped;
 } Call;
 
@@ -494,6 +495,8 @@ static int collect_one(Call *call, PyObject *peer, PyObject *header, PyObject *b
 /* — casts — */
 
 typedef struct {
+    long long looked; /* when `connected` was looked up, by the count of changes */
+    int connected;
     PyObject *srtp;  /* what `sealer` was read of; NULL: nothing is known of this viewer yet */
     PyObject *paths;
     Sealer *sealer;
@@ -573,10 +576,10 @@ static Table *table_of(PyObject *cast, size_t peers)
 
 /* Looks whether a viewer is connected as the seat knows it: 1, or 0 when it is not connected, -1 on error.
  * Without a sealer in the seat, Python must serve the viewer. */
-static int look_at_seat(Seat *seat, PyObject *peer)
+static int look_at_seat(Seat *seat, PyObject *peer, long long changes)
 {
-    if (seat->sealer && seat->sealer->call == calls)
-        return 1;
+    if (seat->sealer && seat->looked == changes)
+        return seat->connected;
     PyObject *srtp = PyObject_GetAttr(peer, names[SRTP]);
     if (!srtp)
         return -1;
@@ -597,7 +600,13 @@ static int look_at_seat(Seat *seat, PyObject *peer)
     }
     int connected = srtp != Py_None;
     Py_DECREF(srtp);
-    return connected && seat->sealer ? look_at_path(seat->sealer, seat->paths) : connected;
+    if (connected && seat->sealer)
+        connected = look_at_path(seat->sealer, seat->paths);
+    if (connected < 0)
+        leave_seat(seat);
+    seat->looked = changes;
+    seat->connected = connected;
+    return connected;
 }
 
 typedef struct {
@@ -629,7 +638,7 @@ static int collect_table(Call *call, Table *table, PyObject *peers, const Head *
     for (size_t n = 0; clear && n < table->size; n++) {
         Seat *seat = &table->seats[n];
         PyObject *peer = PyTuple_GetItem(peers, (Py_ssize_t)n); /* borrowed */
-        int connected = look_at_seat(seat, peer);
+        int connected = look_at_seat(seat, peer, call->changes);
         if (connected < 0)
             return -1;
         if (!connected)
@@ -737,8 +746,9 @@ static void forget(Call *call)
 }
 
 PyDoc_STRVAR(send_says,
-             "send(fanouts, four, six, segments, blocked, limit)\n--\n\n"
-             "Seals and sends; gives (went, sent, unsendable, dropped, segments, left, foreign).");
+             "send(fanouts, four, six, segments, blocked, limit, changes)\n--\n\n"
+             "Seals and sends; gives (went, sent, unsendable, dropped, segments, left, foreign).\n\n"
+             "What is known of a cast's viewers holds for as long as `changes` stays the same.");
 
 static PyObject *send_fanouts(PyObject *module, PyObject *arguments)
 {
@@ -746,7 +756,8 @@ static PyObject *send_fanouts(PyObject *module, PyObject *arguments)
     PyObject *fanouts, *result = NULL;
     Py_ssize_t limit;
     Call call = {0};
-    if (!PyArg_ParseTuple(arguments, "Oiippn", &fanouts, &call.four, &call.six, &call.segments, &call.blocked, &limit))
+    if (!PyArg_ParseTuple(arguments, "OiippnL", &fanouts, &call.four, &call.six, &call.segments, &call.blocked,
+                          &limit, &call.changes))
         return NULL;
     if (busy) {
         PyErr_SetString(PyExc_RuntimeError, "another thread is sending");
