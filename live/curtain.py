@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from live.telemetry import log
-from rooms import Room, Settings, StageTruth, State, stage_truth
+from rooms import Role, Room, Settings, StageTruth, State, stage_truth
 
 
 class Media(Protocol):
@@ -90,6 +90,10 @@ class Curtain:
         truth, inside = stage_truth(room), frozenset(room.door.inside())
         now = (room.session.settings, room.session.state)
         out = (seen.inside - inside) | (_behind(seen.truth) - _behind(truth))
+        watching = self._outsiders.get(session, set())
+        if put_out := {one for one in watching if room.level_of(one, Role.ATTENDEE) is None}:
+            watching -= put_out
+            out |= put_out
         if truth.open:
             out |= self._outsiders.pop(session, set()) - inside
         if room.session.state is State.CLOSED:

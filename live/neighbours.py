@@ -51,9 +51,11 @@ class HubRooms:
         """Return the session's room as the log has it now."""
         return await self._hub.room(session)
 
-    async def ask(self, session: str, person: str, role: Role, command: Command) -> None:
+    async def ask(
+        self, session: str, person: str, role: Role, command: Command, generation: int | None = None
+    ) -> None:
         """Let the room decide and the store keep."""
-        await self._hub.ask(session, Caller(person, role, ""), command)
+        await self._hub.ask(session, Caller(person, role, generation=generation), command)
 
     async def acts(self, session: str) -> list[Act]:
         """Read a session's staff acts from the store."""

@@ -69,6 +69,7 @@ class Asked(msgspec.Struct, frozen=True):
         id: a fresh identifier for whatever the command creates.
         key: hash of person and nonce; a key is answered once.
         alias: the asker's blinded name in this session, for fully anonymous questions.
+        generation: of the session's links that the asker's ticket was made under; None without a ticket.
     """
 
     person: str
@@ -77,6 +78,7 @@ class Asked(msgspec.Struct, frozen=True):
     id: str
     key: str = ""
     alias: str = ""
+    generation: int | None = None
 
     @property
     def is_staff(self) -> bool:

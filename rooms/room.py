@@ -178,6 +178,8 @@ def decide(room: Room, asked: Asked, command: Command) -> list[Event]:
     Raises:
         Refused: with a stable code; nothing changes.
     """
+    if room.session.voids(asked.generation):
+        raise Refused("bad_ticket")
     level = room.level_of(asked.person, asked.role)
     if level is None and not command.after_removal:
         raise Refused("removed")

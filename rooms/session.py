@@ -135,6 +135,10 @@ class Session:
     since: int = 0
     generation: int = 1
 
+    def voids(self, generation: int | None) -> bool:
+        """Tell whether a ticket made under this generation of links is void; without a ticket none is."""
+        return generation is not None and generation < self.generation
+
     def facts(self) -> Iterator[Event]:
         """Yield the events that rebuild this slice."""
         if self.id:

@@ -166,6 +166,7 @@ class Host:
             id=self._setting.fresh(),
             key=blinding.key(self.session, caller.person, nonce or self._setting.fresh()),
             alias=blinding.alias(self.session, caller.person),
+            generation=caller.generation,
         )
         self.log.wish(Wish(command, asked, settle))
 
@@ -186,7 +187,11 @@ class Host:
 
     def is_void(self, caller: Caller) -> bool:
         """Whether the caller's ticket was voided since it was verified."""
-        return caller.generation is not None and caller.generation < self.room.session.generation
+        return self.room.session.voids(caller.generation)
+
+    def _level(self, caller: Caller) -> Level | None:
+        """How much a caller may see by what has been heard so far; None: no longer part of the room."""
+        return None if self.is_void(caller) else self.room.level_of(caller.person, caller.role)
 
     async def put_card(self, card: Card) -> None:
         """Keep a person's card and show it to who has heard of the person.
@@ -257,6 +262,8 @@ class Host:
                 if not rows or rows[0].seq != (hello.seq or 0) + 1:
                     break  # trimmed
                 await self._meet_strangers()
+                if self._level(member.caller) is not member.level:
+                    break  # demoted or put out meanwhile: `admit` sees to it
                 self._push_page(member, [msgspec.json.decode(row.body, type=Entry) for row in rows])
                 hello = msgspec.structs.replace(hello, seq=rows[-1].seq)
                 try:
@@ -320,16 +327,16 @@ class Host:
     def receive(self, member: Member, frame: Client) -> None:
         """Act on a frame that the connection let through."""
         now = self._setting.clock()
-        if self.is_void(member.caller):  # heard of, not yet seen out: what is asked now is not decided
-            return
+        # What was heard of may not have been flushed yet: nobody asks for more than the lesser of two levels.
+        level = min(member.level, self._level(member.caller) or Level.EVERYONE)
         match frame:
             case Do():
                 self._do(member, frame)
             case AskPage():
-                self._page(member, frame)
-            case Signal() if member.level >= Level.ADMITTED:
+                self._page(member, frame, level)
+            case Signal() if level >= Level.ADMITTED:
                 self.presence.wave(member.caller.person, frame.kind, now)
-            case Typing() if member.level >= Level.ADMITTED:
+            case Typing() if level >= Level.ADMITTED:
                 self.presence.typing(member.caller.person, now)
             case _:
                 pass
@@ -343,9 +350,9 @@ class Host:
             self.presence.wrote(member.caller.person)
         self.wish(member.caller, frame.cmd, frame.nonce, settle)
 
-    def _page(self, member: Member, frame: AskPage) -> None:
+    def _page(self, member: Member, frame: AskPage, level: Level) -> None:
         events, more = self.room.page(
-            member.level, frame.channel, before=frame.before, after=frame.after, limit=frame.limit
+            level, frame.channel, before=frame.before, after=frame.after, limit=frame.limit
         )
         page = Page(ref=frame.ref, events=events, more=more, cards=self._cards.named(events))  # type: ignore[arg-type] # a union
         member.tell(lambda connection: connection.send(page))

@@ -30,6 +30,7 @@ IDLE_MS: Final = 60_000
 DRAIN_SECONDS: Final = 2.0
 REFUSED_AT_THE_DOOR: Final = {
     "removed": Close.REMOVED,
+    "bad_ticket": Close.BAD_TICKET,
     "full": Close.FULL,
     "ended": Close.ENDED,
     "store_away": Close.STORE_AWAY,

@@ -8,6 +8,7 @@ DOMAIN_REFUSALS: Final[dict[str, str]] = {
     "bad_duration": "The time is outside what can be set.",
     "bad_options": "A poll has two to `at` options.",
     "bad_scale": "A scale has three to `at` steps.",
+    "bad_ticket": "The ticket was voided after it had let the person in.",
     "bad_transition": "The session cannot go from its state to that one.",
     "chat_closed": "Only staff may write in the chat now.",
     "claimed": "A colleague (`by`) is looking at this question, for `wait` milliseconds more.",

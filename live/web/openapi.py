@@ -57,7 +57,7 @@ def codes_of(operation: Operation) -> list[str]:
     if operation.access is not Access.ANYONE:
         codes += ["bad_ticket", "too_many"] + ["origin_refused"] * (operation.method != "GET")
     if operation.access is Access.STAFF:
-        codes.append("role_refused")
+        codes += ["role_refused", "removed"]
     return sorted(set(codes))
 
 

@@ -18,6 +18,7 @@ from rooms import Refused
 
 JSON = "application/json"
 _STATUS = {
+    "bad_ticket": 401,
     "forbidden": 403,
     "removed": 403,
     "not_admitted": 403,
@@ -160,6 +161,9 @@ async def _admit(desk: Desk, access: Access, request: Request) -> Bearer | None:
     if access is Access.STAFF and desk.is_organiser(request):
         return None
     bearer = await desk.bearer(request, session)
-    if access is Access.STAFF and not bearer.is_staff:
-        raise Problem("role_refused")
+    if access is Access.STAFF:
+        if not bearer.is_staff:
+            raise Problem("role_refused")
+        if (await desk.rooms.room(session)).level_of(bearer.person, bearer.role) is None:
+            raise Problem("removed")
     return bearer

@@ -19,8 +19,14 @@ class Rooms(Protocol):
     async def put_card(self, session: str, card: Card) -> None:
         """Keep a person's card beside the log, and show it to those who know the person."""
 
-    async def ask(self, session: str, person: str, role: Role, command: Command) -> None:
-        """Let the room decide and the store keep; raises `rooms.Refused`."""
+    async def ask(
+        self, session: str, person: str, role: Role, command: Command, generation: int | None = None
+    ) -> None:
+        """Let the room decide and the store keep, while a ticket of this generation is good.
+
+        Raises:
+            rooms.Refused: with its code.
+        """
 
     async def acts(self, session: str) -> list[Act]:
         """Read a session's staff acts from the store, past what is in memory."""

@@ -96,8 +96,11 @@ async def _check_second_link(call: Call) -> None:
 async def state(call: Call) -> StateNow:
     """Move a session on, or back behind the curtain."""
     await call.desk.register.find(call.session)
-    asker, role = (HOST, Role.ORGANISER) if call.bearer is None else (call.bearer.person, call.bearer.role)
-    await call.desk.rooms.ask(call.session, asker, role, SetState(state=State(call.body.state)))
+    move, by = SetState(state=State(call.body.state)), call.bearer
+    if by is None:
+        await call.desk.rooms.ask(call.session, HOST, Role.ORGANISER, move)
+    else:
+        await call.desk.rooms.ask(call.session, by.person, by.role, move, by.generation)
     room = await call.desk.rooms.room(call.session)
     await call.desk.register.follow(room)
     return StateNow(str(room.session.state))

@@ -3,6 +3,7 @@
 The media worker does the work behind `Desk.media`; here are methods, status codes, headers and who may.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -130,7 +131,7 @@ class Doorway:
         if not standing.behind:
             raise Problem("role_refused" if standing.level >= Level.ADMITTED else "not_admitted")
         answer = await self._desk.media.publish(session, bearer.person, source, offer)
-        await self._still_behind(session, bearer, answer.resource)
+        await self._look_again(session, bearer, standing, answer.resource)
         return self.created(request, bearer, answer)
 
     async def watch(self, request: Request, bearer: Bearer) -> Response:
@@ -148,10 +149,7 @@ class Doorway:
                 raise Problem("not_admitted")
             self._desk.outsiders.setdefault(session, set()).add(bearer.person)
         answer = await self._desk.media.watch(session, bearer.person, standing.behind, offer, tier)
-        if standing.level < Level.ADMITTED:
-            await self._still_outside(session, bearer, answer.resource)
-        elif standing.behind:
-            await self._still_behind(session, bearer, answer.resource)
+        await self._look_again(session, bearer, standing, answer.resource)
         response = self.created(request, bearer, answer)
         place = response.headers["Location"]
         response.headers.append("Link", f'<{place}/tier>; rel="{TIER_RELATION}"')
@@ -202,7 +200,7 @@ class Doorway:
             name = request.query_params.get("name") or "WHIP"
             await put_card(self._desk, session, Card(bearer.person, name, bearer.role))
         command = Arrive(registered=bearer.registered)
-        await self._desk.rooms.ask(session, bearer.person, bearer.role, command)
+        await self._desk.rooms.ask(session, bearer.person, bearer.role, command, bearer.generation)
         room = await self._desk.rooms.room(session)
         standing = _standing(room, bearer)
         if standing is None:
@@ -210,19 +208,24 @@ class Doorway:
         await self._desk.settle(session, room)
         return standing
 
-    async def _still_behind(self, session: str, bearer: Bearer, resource: str) -> None:
-        """Take it back if its person lost the place meanwhile: another server may have made it late."""
-        standing = _standing(await self._desk.rooms.room(session), bearer)
-        if standing is None or not standing.behind:
-            await self._desk.media.delete(session, resource)
-            raise Problem("role_refused" if standing is not None else "removed")
+    async def _look_again(self, session: str, bearer: Bearer, before: Standing, resource: str) -> None:
+        """Take back what was made while its person lost the right to it.
 
-    async def _still_outside(self, session: str, bearer: Bearer, resource: str) -> None:
-        """Take a watch back if the curtain opened while it was being made."""
-        room = await self._desk.rooms.room(session)
-        if room.session.state is State.LIVE and not room.door.is_inside(bearer.person):
-            await self._desk.media.delete(session, resource)
-            raise Problem("not_admitted")
+        What is lost after this look the curtain sees to: the resource is there by then. The look before the
+        worker was asked is too early for that, and another server may have made it late.
+
+        Raises:
+            Problem: the right is lost, or nobody can tell.
+        """
+        why = "store_away"
+        try:
+            why = _lost(await self._desk.rooms.room(session), bearer, before)
+        finally:
+            if why:
+                with contextlib.suppress(Problem):  # the curtain was quicker
+                    await self._desk.media.delete(session, resource)
+        if why:
+            raise Problem(why)
 
     async def read_offer(self, request: Request) -> str | None:
         """Read an SDP body, None for an empty one."""
@@ -265,6 +268,22 @@ def _standing(room: Room, bearer: Bearer) -> Standing | None:
     truth = stage_truth(room)
     behind = level >= Level.STAGE or bearer.person in truth.on_stage or bearer.person in truth.backstage
     return Standing(level, behind=behind, live=room.session.state is State.LIVE)
+
+
+def _lost(room: Room, bearer: Bearer, before: Standing) -> str:
+    """Why a bearer may no longer have what was made under an earlier standing; empty: it is still right."""
+    if not room.session.id or room.session.state is State.CLOSED:
+        return "ended"
+    if room.session.voids(bearer.generation):
+        return "bad_ticket"
+    now = _standing(room, bearer)
+    if now is None:
+        return "removed"
+    if before.behind and not now.behind:
+        return "role_refused"
+    if now.level < Level.ADMITTED and (now.live or before.level >= Level.ADMITTED):
+        return "not_admitted"
+    return ""
 
 
 def _tier(text: str) -> Tier:

@@ -54,6 +54,8 @@ export type RefusalCode =
   | "bad_options"
   /** A scale has three to `at` steps. */
   | "bad_scale"
+  /** The ticket was voided after it had let the person in. */
+  | "bad_ticket"
   /** The session cannot go from its state to that one. */
   | "bad_transition"
   /** The server has too much to do; try again after `wait` milliseconds. */

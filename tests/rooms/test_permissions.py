@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from rooms import COMMANDS, STAFF_ROLES, Refused, Role, State, decide
+from rooms.door import Filed, Standing
 from rooms.polling import PollForm
+from rooms.session import VoidLinks
 from tests.kit.personas import ROLES, table
 
 EXAMPLE = {str: "x", int: 1, bool: True}
@@ -57,6 +59,27 @@ def test_a_role_that_the_ticket_does_not_carry_helps_nobody(command):
     with pytest.raises(Refused) as refusal:
         decide(made.room, made.asked("aoi"), example(command))
     assert refusal.value.code in {"not_admitted", "forbidden"}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("out", ["removed", "blocked", "voided"])
+def test_asvs_8_3_2_who_was_put_out_decides_nothing_by_the_role_held_before(command, role, out):
+    made = table()
+    who = next(name for name, has in ROLES.items() if has is role)
+    generation = None
+    if out == "voided":
+        made.ask("olga", VoidLinks(generation=2))
+        generation = 1
+    else:
+        known = made.room.door.people[who]
+        standing = Standing.REMOVED if out == "removed" else Standing.BLOCKED
+        Filed(person=msgspec.structs.replace(known, standing=standing)).apply(made.room)
+    before = copy.deepcopy(made.room)
+    with pytest.raises(Refused) as refusal:
+        decide(made.room, msgspec.structs.replace(made.asked(who), generation=generation), example(command))
+    assert refusal.value.code == ("bad_ticket" if out == "voided" else "removed")
+    assert made.room == before
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda kind: kind.__name__)

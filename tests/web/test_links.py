@@ -8,6 +8,9 @@ import pytest
 from live.demo.line import Line
 from live.demo.pictures import Picture
 from live.demo.whip import Peer
+from live.telemetry import Numbers
+from live.web.operation import Access
+from live.web.routes import operations
 from tests.kit.polling import until
 from tests.web.test_socket import hello
 
@@ -101,3 +104,26 @@ async def test_asvs_7_4_2_voiding_links_cuts_sockets_and_media_and_new_links_wor
         await peer.connection.close()
     for line in lines:
         await line.close()
+
+
+async def test_asvs_8_3_1_a_moderator_who_is_removed_is_no_staff_over_http_either(server):
+    """Above all: makes no ticket to come back by under another id."""
+    made = server.make_session("司会の交代", door="open")
+    server.move(made.id, "live")
+    ticket = server.ticket(made.id, "moderator", "司会")
+    organiser = Line(server.url, made.id, server.ticket(made.id, "organiser", "主催"))
+    moderator = Line(server.url, made.id, ticket)
+    await organiser.open()
+    await moderator.open()
+    bodies = {"tickets": {"role": "moderator", "name": "戻る"}, "state": {"state": "after"}}
+    staff = [one for one in operations(Numbers()) if one.access is Access.STAFF]
+    assert {"tickets", "state", "export"} <= {one.path.rpartition("/")[2] for one in staff}
+    assert server.ask("GET", f"/api/sessions/{made.id}/export", None, ticket).status_code == 200
+    assert (await organiser.do("remove", person=moderator.you["id"]))["t"] == "done"
+    for one in staff:
+        body = bodies.get(one.path.rpartition("/")[2])
+        refused = server.ask(one.method, one.path.replace("{id}", made.id), body, ticket)
+        assert (refused.status_code, refused.json()["code"]) == (403, "removed"), one.path
+    assert server.ask("GET", f"/api/sessions/{made.id}", None).json()["state"] == "live"
+    await organiser.close()
+    await moderator.close()

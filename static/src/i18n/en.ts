@@ -841,6 +841,7 @@ export const en = {
     escape: "Close the topmost",
   },
   refusals: {
+    bad_ticket: "This link is no longer valid. Please ask the organiser for a new one.",
     bad_capacity: "This number of places is not possible.",
     bad_choice_limits: "The numbers do not fit the options.",
     bad_command: "The server did not understand this. Please load the page again.",

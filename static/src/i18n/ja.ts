@@ -831,6 +831,7 @@ export const ja = {
     escape: "いちばん上を閉じる",
   },
   refusals: {
+    bad_ticket: "このリンクは使えなくなりました。主催者に新しいリンクをお願いしてください。",
     bad_capacity: "この定員にはできません。",
     bad_choice_limits: "選べる数が、選択肢の数と合いません。",
     bad_command: "サーバーに伝わりませんでした。ページを読み込み直してください。",
