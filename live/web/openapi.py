@@ -105,7 +105,7 @@ def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 def _offer(says: str, who: str) -> dict[str, Any]:
     sdp = {"application/sdp": {"schema": {"type": "string"}}}
-    codes = ["bad_ticket", "role_refused", "not_admitted", "accept_refused"]
+    codes = ["bad_ticket", "role_refused", "not_admitted", "removed", "ended", "accept_refused"]
     codes += ["media_type_refused", "sdp_invalid", "no_codec", "body_too_large", "media_unavailable"]
     return {
         "summary": says,

@@ -1,15 +1,24 @@
 """A line that tests can cut: a TCP relay between a browser and the server, or a server and its store."""
 
 import asyncio
+import re
 from contextlib import suppress
 from typing import Self
 
+_HEAD = re.compile(rb"^[A-Z]+ (\S+) HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)\r\n", re.MULTILINE)
+
 
 class Line:
-    """Relays every connection to `port` of this host until it is cut; mending lets new ones through."""
+    """Relays every connection to `port` of this host until it is cut; mending lets new ones through.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: where to.
+        keep: remember what was asked, for `requests`.
+    """
+
+    def __init__(self, port: int, *, keep: bool = False) -> None:
         self._to = port
+        self._kept: list[bytearray] | None = [] if keep else None
         self._up = True
         self._flows = asyncio.Event()
         self._flows.set()
@@ -54,6 +63,16 @@ class Line:
         """End a stall: what was sent meanwhile arrives, as TCP repeats it."""
         self._flows.set()
 
+    def requests(self) -> list[tuple[str, str | None]]:
+        """What an access log would have of each HTTP request: target and `Referer`."""
+        found = []
+        for kept in self._kept or ():
+            for head in _HEAD.finditer(kept):
+                fields = dict(field.split(": ", 1) for field in head[2].decode("latin-1").splitlines())
+                lower = {name.lower(): value for name, value in fields.items()}
+                found.append((head[1].decode("latin-1"), lower.get("referer")))
+        return found
+
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._up:
             writer.transport.abort()
@@ -64,14 +83,21 @@ class Line:
             writer.transport.abort()
             return
         self._open |= {writer, far_writer}
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._pump(source, sink))
+        asked = bytearray() if self._kept is not None else None
+        if self._kept is not None and asked is not None:
+            self._kept.append(asked)
+        for source, sink, kept in ((reader, far_writer, asked), (far_reader, writer, None)):
+            task = asyncio.create_task(self._pump(source, sink, kept))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray | None
+    ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
+                if kept is not None:
+                    kept += data
                 await self._flows.wait()
                 sink.write(data)
                 await sink.drain()
