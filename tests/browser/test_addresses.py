@@ -1,4 +1,4 @@
-"""No address that our pages ask for, and no Referer, holds a ticket or token; OWASP ASVS 5.0 14.2.1, 3.4.5."""
+"""No address our pages ask for, and no Referer, holds a ticket or token; OWASP ASVS 5.0 14.2.1, 3.4.5."""
 
 from playwright.async_api import expect
 
