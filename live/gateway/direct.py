@@ -23,6 +23,36 @@ HIGH_WATER: Final = 64 * 1024
 LOW_WATER: Final = 16 * 1024
 
 
+class Inbox:
+    """What came for the application, which alone reads it: an `asyncio.Queue` of a tenth of the size."""
+
+    __slots__ = ("_came", "_messages")
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._came: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: Any) -> None:  # noqa: ANN401 - ASGI's
+        """Add a message."""
+        self._messages.append(message)
+        if self._came is not None and not self._came.done():
+            self._came.set_result(None)
+
+    async def get(self) -> Any:  # noqa: ANN401 - ASGI's
+        """Wait for a message and take it; cancelled, it takes none."""
+        while not self._messages:
+            self._came = asyncio.get_running_loop().create_future()
+            try:
+                await self._came
+            finally:
+                self._came = None
+        return self._messages.pop(0)
+
+    def empty(self) -> bool:
+        """Whether nothing is there."""
+        return not self._messages
+
+
 class DirectProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, with a door for finished messages.
 
@@ -32,6 +62,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
+        self.queue = Inbox()  # type: ignore[assignment]
         self.drained: Callable[[], None] | None = None
         self._takes = True
         self._deflates = False
@@ -70,7 +101,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             self.drained()
 
     def begin(self, drained: Callable[[], None]) -> None:
-        """After the handshake: be told when bytes are taken again.
+        """After the handshake: be told when bytes are taken again, and forget what the handshake needed.
 
         Args:
             drained: Called after each stop; it must not raise.
@@ -80,6 +111,10 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == 15  # noqa: PLR2004
             for extension in self.conn.extensions
         )
+        # A browser's headers are kilobytes, and nobody looks at them again.
+        self.scope["headers"].clear()  # type: ignore[attr-defined] # uvicorn makes a list
+        self.request.headers.clear()  # websockets' parser holds the request as long as it lives
+        del self.request, self.response
 
     @property
     def ready(self) -> bool:

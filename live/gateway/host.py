@@ -45,6 +45,10 @@ log = structlog.get_logger()
 TICK_SECONDS: Final = 0.02
 CROWD_TICK_SECONDS: Final = 0.05
 CROWD: Final = 1000
+TICK_OF_WORK: Final = 2
+LONGEST_TICK_SECONDS: Final = 0.2
+"""In a hall so full that writing to everybody takes long, a tick lasts twice as long as the writing: half of
+the time is for commands, and every frame then carries more."""
 PAGE: Final = 256
 """Entries in one frame of a deep resume."""
 PAGING: Final = 16
@@ -109,6 +113,7 @@ class Host:
         self._sent = 0
         self._flushing: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
+        self._flush_took = 0.0
         self._notices: Mapping[Level, Message] = {}
 
     @property
@@ -373,15 +378,17 @@ class Host:
         """
         if self._strangers:
             return  # `_introduce` flushes
+        clock = asyncio.get_running_loop().time
+        self._flushed_at = clock()
         try:
             self._flush()
         except Exception:
             log.exception("fan-out failed", session=self.session)
             self.close_all(Close.RESYNC)
+        self._flush_took = (self._flush_took + clock() - self._flushed_at) / 2  # once delayed is not slow
 
     def _flush(self) -> None:
         self._flushing = None
-        self._flushed_at = asyncio.get_running_loop().time()
         entries, self._unsent = self._unsent, []
         self._sent = self.room.seq
         if not entries:
@@ -430,7 +437,8 @@ class Host:
             self._replays.forget()
         if self._flushing is None:
             loop = asyncio.get_running_loop()
-            tick = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
+            least = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
+            tick = max(least, min(TICK_OF_WORK * self._flush_took, LONGEST_TICK_SECONDS))
             self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self.flush)
         self._setting.changed(self.session, self.room)
 

@@ -139,7 +139,7 @@ class _Line:
         self._websocket = websocket
         self._wire: DirectProtocol = websocket.scope["extensions"][EXTENSION]
         self._wire.begin(self.wake)
-        self._dry = asyncio.Event()
+        self._dry: asyncio.Event | None = None
         self._visit: Visit | None = None
         self._giving_up: asyncio.TimerHandle | None = None
 
@@ -156,7 +156,7 @@ class _Line:
         connection, wire = self.connection, self._wire
         while wire.ready and (message := connection.drain()) is not None:
             wire.write(message)
-        if not connection.waiting:
+        if self._dry is not None and not connection.waiting:
             self._dry.set()
         if connection.closing is None:
             return
@@ -168,10 +168,11 @@ class _Line:
     async def drained(self) -> bool:
         """Return when nothing waits in the outbox any more; False if the line is gone."""
         while self.connection.waiting and not self._wire.gone:
-            self._dry.clear()
+            self._dry = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._dry.wait()
+        self._dry = None
         return not self._wire.gone
 
     async def run(self, socket: RoomSocket) -> None:

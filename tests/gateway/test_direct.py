@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from live.gateway.direct import DirectProtocol
+from live.gateway.direct import DirectProtocol, Inbox
 from live.gateway.host import SERVER
 from rooms.chat import Post
 from tests.kit.polling import until
@@ -17,9 +17,30 @@ def test_what_the_seam_stands_on():
         assert callable(getattr(WebSocketsSansIOProtocol, name)), name
     ours = set(DirectProtocol.end.__code__.co_names) | set(DirectProtocol.ready.fget.__code__.co_names)
     theirs = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
+    for uses in (WebSocketsSansIOProtocol.handle_connect, DirectProtocol.begin):
+        assert {"request", "response", "scope"} <= set(uses.__code__.co_names), uses
     held = {"close_sent", "close_timer", "close_timeout", "conn", "queue", "read_paused", "transport"}
     assert held <= ours
     assert held <= theirs
+
+
+async def test_an_inbox_gives_everything_once_in_order_also_to_who_gave_up_waiting():
+    inbox, taken = Inbox(), []
+    for n in range(20):
+        waiting = asyncio.create_task(inbox.get())
+        await asyncio.sleep(0)
+        if n % 3:
+            inbox.put_nowait(n)
+        if n % 2:
+            waiting.cancel()
+        if n % 3 == 0:
+            inbox.put_nowait(n)
+        taken += [
+            one for one in await asyncio.gather(waiting, return_exceptions=True) if isinstance(one, int)
+        ]
+    while not inbox.empty():
+        taken.append(await inbox.get())
+    assert taken == list(range(20))
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])
