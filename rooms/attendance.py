@@ -36,6 +36,10 @@ class Attendance:
         if person in self.inside:
             self.past.append(Stay(person=person, entered=self.inside.pop(person), left=at))
 
+    def knows(self, person: str) -> bool:
+        """Tell whether a person is inside or has ever been."""
+        return person in self.inside or any(stay.person == person for stay in self.past)
+
     def stays(self) -> Iterator[Stay]:
         """Yield every stay, past ones first."""
         yield from self.past

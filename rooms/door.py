@@ -24,7 +24,7 @@ from rooms.core import (
     Role,
 )
 from rooms.hands import put_down
-from rooms.session import ENTRY_STATES
+from rooms.session import ENTRY_STATES, State
 from rooms.stage import Seated, Unseated
 from rooms.text import clean
 
@@ -258,6 +258,36 @@ class YourDoorTalkErased(Event, frozen=True, tag="your_door_talk_erased"):
         """Nothing more than `Forgotten` says."""
 
 
+class CardChanged(Event, frozen=True, tag="card_changed"):
+    """The card of somebody who is inside, or was, has changed; the new one comes in the same frame."""
+
+    audience = Level.ADMITTED
+    person: str
+
+    def apply(self, room: "Room") -> None:
+        """Nothing: cards lie beside the log, and the event says no more than whose it is."""
+
+
+class CardAtDoorChanged(Event, frozen=True, tag="card_at_door_changed"):
+    """The card of somebody whom the staff alone know of has changed; the new one comes in the same frame."""
+
+    audience = Level.STAFF
+    person: str
+
+    def apply(self, room: "Room") -> None:
+        """Nothing, as with `CardChanged`."""
+
+
+class YourCardChanged(Event, frozen=True, tag="your_card_changed"):
+    """Your own card has changed while you are not inside; the new one comes in the same frame."""
+
+    audience = SUBJECT
+    to: str
+
+    def apply(self, room: "Room") -> None:
+        """Nothing, as with `CardChanged`."""
+
+
 def _wordless(event: Wordy, gone: Gone) -> Wordy:
     if event.line.visitor not in gone.visitors or not event.line.text:
         return event
@@ -340,6 +370,26 @@ class Arrive(Command, frozen=True, tag="arrive"):
 def waiting_at(person: Person) -> list[Event]:
     """Make the events of a person who begins to wait."""
     return [Filed(person=person), YourStanding(to=person.id, standing=Standing.WAITING, at=person.at)]
+
+
+class TellCard(Command, frozen=True, tag="tell_card"):
+    """Tell whoever knows a person that the card beside the log is another one (asked by the server alone)."""
+
+    needs: ClassVar = STAFF_ROLES
+    after_the_end: ClassVar = True
+    person: str
+
+    def decide(self, room: "Room", asked: Asked) -> list[Event]:  # noqa: ARG002 - the port's shape
+        """Only of people who have come to the door, and while anybody may be there to be told."""
+        if self.person not in room.door.people or room.session.state is State.CLOSED:
+            return []
+        public = room.attendance.knows(self.person)
+        told: list[Event] = [
+            CardChanged(person=self.person) if public else CardAtDoorChanged(person=self.person)
+        ]
+        if not room.door.is_inside(self.person):
+            told.append(YourCardChanged(to=self.person))
+        return told
 
 
 class Knock(Command, frozen=True, tag="knock"):

@@ -18,6 +18,9 @@ AnyEvent = (
     | door.DoorHeard
     | door.Forgotten
     | door.YourDoorTalkErased
+    | door.CardChanged
+    | door.CardAtDoorChanged
+    | door.YourCardChanged
     | stage.Seated
     | stage.Unseated
     | stage.SourceMuted

@@ -37,7 +37,7 @@ from live.telemetry import Numbers
 from rooms import Asked, Command, Entry, Level, Role, Room, State, due
 from rooms import Refused as Refusal
 from rooms.chat import Post
-from rooms.door import Filed, Forgotten
+from rooms.door import CardAtDoorChanged, CardChanged, Filed, Forgotten, TellCard
 from rooms.session import LinksVoided
 
 log = structlog.get_logger()
@@ -107,10 +107,11 @@ class Host:
         self._setting = setting
         self._cards = Cards({})
         self._replays = Replays()
-        self._strangers: set[str] = set()
+        self._strangers: dict[str, int] = {}
         self._strange = asyncio.Event()
+        self._meeting = asyncio.Lock()
         self._unsent: list[Entry] = []
-        self._sent = 0
+        self._anew = False
         self._flushing: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
         self._flush_took = 0.0
@@ -130,7 +131,6 @@ class Host:
         await self.log.load()
         found = await self._setting.store.cards(self.session)
         self._cards = Cards({person: msgspec.json.decode(body, type=Card) for person, body in found.items()})
-        self._sent = self.room.seq
 
     async def run(self) -> None:
         """Own the room until cancelled."""
@@ -199,21 +199,30 @@ class Host:
         return None if self.is_void(caller) else self.room.level_of(caller.person, caller.role)
 
     async def put_card(self, card: Card) -> None:
-        """Keep a person's card and show it to who has heard of the person.
+        """Keep a person's card and show it to who has heard of the person, at every node and on resume.
+
+        A card that has changed is an entry of the log, without the card: whoever hears of it fetches the card
+        as it is then, also this node, so that of two changes at once all end with the one that the store has.
 
         Raises:
             StoreAway: The store does not answer.
+            rooms.Refused: There is too much to do, or the store did not answer in time; ask again.
         """
         for one in self._cards.marked(card):
-            if self._cards.by_id.get(one.id) != one:
-                await self._setting.store.put_card(self.session, one.id, msgspec.json.encode(one))
-                self._show(one)
+            if self._cards.by_id.get(one.id) == one:
+                continue
+            await self._setting.store.put_card(self.session, one.id, msgspec.json.encode(one))
+            if one.id in self.room.door.people and await self.ask(SERVER, TellCard(person=one.id)):
+                await self._meet_strangers()
+            else:
+                self._learn(one)
 
     async def named(self, caller: Caller) -> Caller:
         """Keep the caller's card, or fill in the caller from it.
 
         Raises:
             StoreAway: The store does not answer.
+            rooms.Refused: As `put_card` does.
         """
         if caller.name:
             await self.put_card(caller.card)
@@ -224,16 +233,9 @@ class Host:
             return caller
         return msgspec.structs.replace(caller, name=card.name, profession=card.profession)
 
-    def _show(self, card: Card) -> None:
+    def _learn(self, card: Card) -> None:
         self._cards.put(card)
         self._replays.forget()
-        if card.id not in self.room.door.people:
-            return
-        least = Level.ADMITTED if self.room.door.is_inside(card.id) else Level.STAFF
-        news = Message.of(Events(seq=self._sent, cards=[card]))
-        for member in self.members.values():
-            if member.level >= least or member.caller.person == card.id:
-                member.push(news)
 
     # -- coming and going --------------------------------------------------------------------------
 
@@ -390,7 +392,9 @@ class Host:
     def _flush(self) -> None:
         self._flushing = None
         entries, self._unsent = self._unsent, []
-        self._sent = self.room.seq
+        if self._anew:
+            self._start_over()
+            return
         if not entries:
             return
         if any(isinstance(event, LinksVoided) for one in entries for event in one.events):
@@ -427,14 +431,11 @@ class Host:
     def _heard(self, entries: Sequence[Entry], own: bool) -> None:
         self._unsent.extend(entries)
         if not entries:
-            self._start_over()
-        if not own:
-            self._strangers |= {e.person.id for one in entries for e in one.events if isinstance(e, Filed)}
+            self._forget_cards()
+        for entry in entries:
+            self._hear_of_people(entry, own)
         if self._strangers:
             self._strange.set()
-        for event in (event for one in entries for event in one.events if isinstance(event, Forgotten)):
-            self._cards.by_id.pop(event.person, None)
-            self._replays.forget()
         if self._flushing is None:
             loop = asyncio.get_running_loop()
             least = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
@@ -442,14 +443,35 @@ class Host:
             self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self.flush)
         self._setting.changed(self.session, self.room)
 
+    def _hear_of_people(self, entry: Entry, own: bool) -> None:
+        """Note whose card has to be fetched, and by which entry: a newer one asks for a newer card."""
+        for event in entry.events:
+            match event:
+                case Filed(person) if not own:
+                    self._strangers[person.id] = entry.seq
+                case CardChanged(person) | CardAtDoorChanged(person):
+                    self._strangers[person] = entry.seq
+                case Forgotten(person):
+                    self._strangers.pop(person, None)
+                    self._cards.by_id.pop(person, None)
+                    self._replays.forget()
+                case _:
+                    pass
+
+    def _forget_cards(self) -> None:
+        """The room was read anew past entries that were never heard: everybody in it is a stranger again."""
+        people = self.room.door.people
+        others = {one: card for one, card in self._cards.by_id.items() if one not in people}
+        self._cards, self._strangers = Cards(others), dict.fromkeys(people, self.room.seq)
+        self._replays.forget()
+        self._anew = True
+
     def _start_over(self) -> None:
         """Another history: everybody gets the room anew, and hears what was lost, if anything was."""
-        self._unsent = []
-        self._sent = self.room.seq
+        self._anew = False
         if not self.room.session.id or self.room.session.state is State.CLOSED:
             self.close_all(Close.ENDED)
             return
-        self._replays.forget()
         self._see_out_the_void()
         self._moved(list(self.members))
         for member in self.members.values():
@@ -548,22 +570,27 @@ class Host:
         self._tallies.tell(self.room, self.members.values())
 
     async def _meet_strangers(self) -> None:
-        """Fetch the cards of people who came in by another node.
+        """Fetch the cards of people who came in by another node, or whose cards have changed.
 
         Raises:
             StoreAway: The store does not answer; they stay strangers.
         """
         while self._strangers:
-            people = frozenset(self._strangers)
-            await self._meet(people)
-            self._strangers -= people
+            asked = dict(self._strangers)
+            await self._meet(asked)
+            for person, seq in asked.items():
+                if self._strangers.get(person) == seq:
+                    del self._strangers[person]
 
     async def _meet(self, people: Collection[str]) -> None:
-        found = await self._setting.store.cards(self.session, people)
-        for body in found.values():
-            card = msgspec.json.decode(body, type=Card)
-            if card != self._cards.by_id.get(card.id):
-                self._show(card)
+        strange = self._strangers.keys() & people
+        async with self._meeting:  # of two answers the later one is the newer
+            found = await self._setting.store.cards(self.session, people)
+            for body in found.values():
+                card = msgspec.json.decode(body, type=Card)
+                forgotten = card.id in strange and card.id not in self._strangers
+                if card != self._cards.by_id.get(card.id) and not forgotten:
+                    self._learn(card)
 
 
 def _answer(ref: int, outcome: Outcome) -> Done | Refused:

@@ -125,13 +125,15 @@ class Cards:
     def __init__(self, cards: Mapping[str, Card]) -> None:
         self.by_id: dict[str, Card] = {}
         self._notable: dict[str, str] = {}
+        self._sent: dict[Level, set[str]] = {level: set() for level in Level}
         for card in cards.values():
             self.put(card)
-        self._sent: dict[Level, set[str]] = {level: set() for level in Level}
 
     def put(self, card: Card) -> None:
-        """Take a card, in place of an older one of the person."""
+        """Take a card, in place of an older one of the person; it is sent at the next mention."""
         self.by_id[card.id] = card
+        for sent in self._sent.values():
+            sent.discard(card.id)
         if card.role is not Role.ATTENDEE and card.name:
             self._notable[card.id] = skeleton(card.name)
 

@@ -1396,6 +1396,24 @@ export interface YourDoorTalkErasedEvent {
   to: string;
 }
 
+/** The card of somebody who is inside, or was, has changed; the new one comes in the same frame. Seen by: admitted. */
+export interface CardChangedEvent {
+  t: "card_changed";
+  person: string;
+}
+
+/** The card of somebody whom the staff alone know of has changed; the new one comes in the same frame. Seen by: staff. */
+export interface CardAtDoorChangedEvent {
+  t: "card_at_door_changed";
+  person: string;
+}
+
+/** Your own card has changed while you are not inside; the new one comes in the same frame. Seen by: subject. */
+export interface YourCardChangedEvent {
+  t: "your_card_changed";
+  to: string;
+}
+
 /** A person has a seat on stage. Seen by: admitted. */
 export interface SeatedEvent {
   t: "seated";
@@ -1603,6 +1621,9 @@ export type AnyEvent =
   | DoorHeardEvent
   | ForgottenEvent
   | YourDoorTalkErasedEvent
+  | CardChangedEvent
+  | CardAtDoorChangedEvent
+  | YourCardChangedEvent
   | SeatedEvent
   | UnseatedEvent
   | SourceMutedEvent

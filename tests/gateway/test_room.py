@@ -655,6 +655,40 @@ async def test_a_long_log_is_snapshotted_and_read_back(where):
         assert list(room.facts()) == list(before.facts())
 
 
+async def test_a_name_that_changes_reaches_those_at_other_nodes_and_those_who_are_away(where):
+    async with contextlib.AsyncExitStack() as stack:
+        one = await stack.enter_async_context(gateway(where))
+        # The embedded store is for one server; two hubs of one process share it all the same.
+        two = await stack.enter_async_context(Gateway(one.hub._store))
+        session = await one.session(door="knock")
+        ken = await stack.enter_async_context(one.viewer(session, "attendee:ken"))
+        mio = await stack.enter_async_context(two.viewer(session, "moderator:mio"))
+        kay = await stack.enter_async_context(two.viewer(session, "attendee:kay?"))
+        saki = await two.viewer(session, "attendee:saki").connect()
+        await until(lambda: {"ken", "kay"} <= mio.cards.keys() and "ken" in saki.cards)
+        await saki.drop()
+        await one.hub.put_card(session, Card("ken", "健", Role.ATTENDEE))
+        await two.hub.put_card(session, Card("kay", "渓", Role.ATTENDEE))
+        await until(lambda: mio.cards["ken"].name == ken.cards["ken"].name == "健")
+        await until(lambda: mio.cards["kay"].name == kay.cards["kay"].name == "渓")
+        await saki.connect()
+        assert saki.cards["ken"].name == "健"
+        assert (saki.snapshots, saki.resumes) == (1, 1)
+        # Who stands at the door is nobody's business but the staff's, and who is inside not the visitor's.
+        assert not {"kay"} & (saki.cards.keys() | ken.cards.keys())
+        assert "ken" not in kay.cards
+        assert "健" not in kay.said()
+        assert "渓" not in ken.said() + saki.said()
+        # The same name again is no news.
+        seq = (await one.hub.room(session)).seq
+        await two.hub.put_card(session, Card("ken", "健", Role.ATTENDEE))
+        assert (await one.hub.room(session)).seq == seq
+        # Nor does the log hold a name.
+        rows = await one.hub._store.read(session, 0, 999)
+        assert not any(name.encode() in row.body for name in ("健", "渓") for row in rows)
+        await saki.drop()
+
+
 async def test_asvs_1_1_1_who_takes_a_name_like_the_staffs_is_marked_for_all(node):
     session = await node.session()
     async with node.viewer(session, "attendee:rnio") as eve, node.viewer(session, "attendee:aoi") as aoi:

@@ -29,7 +29,7 @@ from rooms import (
 )
 from rooms import Open as OpenSession
 from rooms.chat import DeleteMessage, EditMessage, Pin, Post, ReviewHeld, SetChatRules
-from rooms.door import Admit, SayAtDoor
+from rooms.door import Admit, SayAtDoor, TellCard
 from rooms.hands import ExpireHands
 from rooms.polling import PollForm
 from rooms.queue import Approve, Ask, Withdraw
@@ -89,7 +89,7 @@ def strategy(table: Table, command: type) -> st.SearchStrategy:
     return made
 
 
-ASKABLE = [*COMMANDS, Arrive, ForgetMe, ExpireHands]
+ASKABLE = [*COMMANDS, Arrive, ForgetMe, ExpireHands, TellCard]
 ORDINARY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

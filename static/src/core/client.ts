@@ -187,7 +187,7 @@ export class Client {
         this.#epoch = frame.epoch;
         this.#seq = frame.seq;
         this.#set({
-          room: fromSnapshot(frame.events, [...Object.values(this.#view.room.cards), ...(frame.cards ?? [])]),
+          room: fromSnapshot(frame.events, frame.cards),
           ready: true,
           tallies: {},
         });

@@ -181,6 +181,10 @@ const folds: Folds = {
     door: without(room.door, person),
     cards: without(room.cards, person),
   }),
+  // The card itself comes beside the events (`withCards`).
+  card_changed: (room) => room,
+  card_at_door_changed: (room) => room,
+  your_card_changed: (room) => room,
   your_door_talk_erased: (room) => ({ ...room, mine: { ...room.mine, door: [] } }),
   door_heard: (room, { line }) => ({ ...room, mine: { ...room.mine, door: upsert(room.mine.door, line) } }),
   seated: (room, { person }) =>

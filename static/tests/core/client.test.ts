@@ -202,6 +202,14 @@ test("another level means another copy: the room starts from the snapshot that f
   expect(client.view.you?.level).toBe(0);
 });
 
+test("a snapshot brings its own names: those known before may be of another level, or forgotten", async () => {
+  const { net, client } = await connected();
+  const card = (name: string) => ({ id: name, name, role: "attendee" as const });
+  net.say({ t: "events", seq: 6, entries: [], cards: [card("aoi"), card("ben")] });
+  net.say({ ...snapshot(7), cards: [card("ben")] } as Frame);
+  expect(Object.keys(client.view.room.cards)).toEqual(["ben"]);
+});
+
 test("a replay onto a copy of another level is answered by asking for a snapshot", async () => {
   const { net } = await connected();
   net.wire.onclose?.({ code: 1006 });
