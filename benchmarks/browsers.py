@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page, Playwright
 
 from tests.browser.conftest import FLAGS
+from tests.browser.firefox import Firefox
 from tests.kit.polling import until
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ RECORD = """
   const follow = (video) => {
     if (seen.has(video)) return;
     seen.add(video);
-    const note = (at, { width, height, presentedFrames }) => {
-      shown.push([performance.timeOrigin + at, width, height, presentedFrames]);
+    const note = (at, { width, height, presentedFrames, receiveTime }) => {
+      shown.push([performance.timeOrigin + at, width, height, presentedFrames, at - (receiveTime ?? at)]);
       video.requestVideoFrameCallback(note);
     };
     video.requestVideoFrameCallback(note);
@@ -59,7 +61,52 @@ RECORD = """
     .observe(document, { childList: true, subtree: true });
 })();
 """
-"""Remembers every connection, and of every frame shown: when (ms since 1970), its size, its number."""
+"""Remembers every connection, and of every frame shown: when (ms since 1970), its size, its number, and how
+many ms before its last packet had come."""
+
+VOICE = """
+(() => {
+  const devices = navigator.mediaDevices;
+  if (!devices) return;
+  const real = devices.getUserMedia.bind(devices);
+  const context = new AudioContext();
+  const loudness = context.createGain(), tone = context.createOscillator();
+  loudness.gain.value = 0;
+  tone.connect(loudness);
+  tone.start();
+  window.__speaks = (on) => { context.resume(); loudness.gain.value = on ? 0.5 : 0; };
+  devices.getUserMedia = async (wanted) => {
+    const stream = await real(wanted);
+    for (const track of stream.getAudioTracks()) {
+      stream.removeTrack(track);
+      const out = context.createMediaStreamDestination();
+      loudness.connect(out);
+      stream.addTrack(out.stream.getAudioTracks()[0]);
+    }
+    context.resume();
+    return stream;
+  };
+})();
+"""
+"""A microphone that is silent but while `__speaks(true)` holds."""
+
+PLAYER = """
+(async ([url, ticket]) => {
+  const pc = new RTCPeerConnection();
+  pc.ontrack = ({ track }) => {
+    const element = document.createElement(track.kind);
+    element.autoplay = element.muted = true;
+    element.srcObject = new MediaStream([track]);
+    document.body.append(element);
+  };
+  for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' });
+  await pc.setLocalDescription();
+  const headers = { 'Content-Type': 'application/sdp', Authorization: `Bearer ${ticket}` };
+  const answer = await fetch(url, { method: 'POST', headers, body: pc.localDescription.sdp });
+  await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+})
+"""
+"""A WHEP player of one picture and one sound, which follow the stage."""
 
 READ = """
 (async (from) => {
@@ -71,6 +118,7 @@ READ = """
     for (const row of (await connection.getStats()).values()) {
       if (row.type !== 'inbound-rtp' || !row.packetsReceived) continue;
       if (row.kind === 'video') {
+        add('received', row.framesReceived);
         add('decoded', row.framesDecoded); add('dropped', row.framesDropped);
         add('freezes', row.freezeCount); add('frozen', row.totalFreezesDuration);
         add('keyframes', row.keyFramesDecoded); add('plis', row.pliCount); add('nacks', row.nackCount);
@@ -151,20 +199,66 @@ class Seen:
     def sizes(self) -> list[str]:
         """The sizes in the order in which they came."""
         sizes: list[str] = []
-        for _, width, height, _ in self.shown:
+        for _, width, height, *_ in self.shown:
             if not sizes or sizes[-1] != f"{width:.0f}x{height:.0f}":
                 sizes.append(f"{width:.0f}x{height:.0f}")
         return sizes
+
+    def size_at(self, moment: float) -> tuple[float, float]:
+        """Width and height of the last frame shown by then; zeros before the first."""
+        return next(((f[1], f[2]) for f in reversed(self.shown) if f[0] <= moment), (0.0, 0.0))
 
     def first_after(self, moment: float) -> float | None:
         """Milliseconds from a moment to the first frame shown after it."""
         return next((frame[0] - moment for frame in self.shown if frame[0] > moment), None)
 
 
+class Evaluates(Protocol):
+    """As much of a page as `Watching` needs."""
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, awaited."""
+        ...
+
+    async def reload(self) -> Any:
+        """Load the page anew."""
+        ...
+
+
+class FirefoxPage:
+    """Firefox's one page."""
+
+    def __init__(self, firefox: Firefox) -> None:
+        self._firefox = firefox
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, awaited."""
+        return await self._firefox.do("evaluate", script=expression)
+
+    async def reload(self) -> Any:
+        """Load the page anew."""
+        return await self._firefox.do("evaluate", script="location.reload()")
+
+
+@contextlib.asynccontextmanager
+async def firefox(namespace: Namespace, link: str) -> AsyncIterator[FirefoxPage]:
+    """Firefox inside a namespace, in a room by a personal link; it may use the page without TLS."""
+    trusted = str(urlsplit(link).hostname)
+    browser = await Firefox.launch(*namespace.prefix, dom__securecontext__allowlist=trusted)
+    try:
+        await browser.do("init", script=RECORD)
+        await browser.do("goto", url=link)
+        await browser.do("click", selector='[data-testid="enter"]')
+        await browser.do("wait", selector='[data-testid="room"]')
+        yield FirefoxPage(browser)
+    finally:
+        await browser.close()
+
+
 class Watching:
     """A page that is watched from `start` on."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Evaluates) -> None:
         self.page = page
         self._since = 0.0
         self._sums: dict[str, float] = {}
@@ -189,6 +283,15 @@ class Watching:
             return bool(await self.page.evaluate("window.__line.shown.length") >= frames)
 
         await until(enough, within=within, every=0.1)
+
+    async def reaches(self, width: int, within: float = 45) -> None:
+        """Waits for ten frames in a row of at least this width; raises `TimeoutError`."""
+
+        async def large() -> bool:
+            tail = await self.page.evaluate("window.__line.shown.slice(-10)")
+            return len(tail) == 10 and all(frame[1] >= width for frame in tail)
+
+        await until(large, within=within, every=0.2)
 
     async def _read(self) -> dict[str, Any]:
         read: dict[str, Any] = await self.page.evaluate(f"({READ})({self._since})")

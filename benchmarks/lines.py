@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import shutil
 import sys
@@ -27,13 +28,19 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.async_api import Browser, Error, Page, async_playwright
 
-from benchmarks.browsers import Seen, Watching, chromium, enters
+from benchmarks.browsers import PLAYER, RECORD, VOICE, Seen, Watching, chromium, enters, firefox
 from tests.kit.namespaces import Namespace, Wan, problem
+from tests.kit.polling import until
 from tests.kit.server import MadoiServer
 
 SECONDS = 20.0
 """How long a steady line is watched."""
 RTT = 0.05
+CAMERA = (640, 360, 15)
+SWITCHING = 600.0
+"""Milliseconds before and after a switch in which gaps are its own."""
+SWITCHES = 6
+"""How often the speaker changes."""
 FREEZE, SWITCH = 500.0, 200.0
 """Milliseconds without a frame: a freeze of media.md §3, and one at a switch of layers."""
 
@@ -77,17 +84,33 @@ class Result:
             "nacks": int(seen.sums.get("nacks", 0)),
             "connections": seen.made,
             "sizes": " ".join(seen.sizes()),
+            "undecoded": max(0, int(seen.sums.get("received", 0) - seen.sums.get("decoded", 0))),
             **({"recover_ms": round(self.recover)} if self.recover is not None else {}),
             **self.more,
         }
 
 
+@dataclass(frozen=True)
+class Switch:
+    """One change of what is shown, in milliseconds.
+
+    Attributes:
+        server: from the choice to the first packet of the new picture, by the media worker's own clock.
+        total: from the choice to the new picture's first frame on the screen, on a line without delay.
+        gap: the longest time without a new frame around it.
+    """
+
+    server: float
+    total: float
+    gap: float
+
+
 class Theatre:
     """A server in a namespace, and one line to another namespace."""
 
-    def __init__(self, server: MadoiServer, here: Browser, there: Browser, wan: Wan) -> None:
+    def __init__(self, server: MadoiServer, here: Browser, there: Browser, wan: Wan, afar: Namespace) -> None:
         self.server, self.wan = server, wan
-        self._here, self._there = here, there
+        self._here, self._there, self._afar = here, there, afar
 
     def _link(self, host: str, session: str, role: str, name: str) -> str:
         ticket = self.server.ticket(session, role, name)
@@ -122,6 +145,91 @@ class Theatre:
             with contextlib.suppress(Error):
                 await speaker.context.close()
 
+    @contextlib.asynccontextmanager
+    async def show_firefox(self) -> AsyncIterator[Watching]:
+        """A speaker at Chromium and a viewer at Firefox, which has the line; the viewer sees pictures."""
+        self.wan.cut = False
+        self.wan.both(delay=0.0, loss=0.0, rate=0.0, udp=True, versions="4")
+        session = self.server.make_session("回線").id
+        self.server.move(session, "live")
+        speaker = await enters(self._here, self._link("localhost", session, "speaker", "佐藤"))
+        try:
+            link = self._link(self.wan.far[0], session, "attendee", "青木")
+            async with firefox(self._afar, link) as page:
+                watching = Watching(page)
+                await watching.shows(60)
+                await watching.start()
+                yield watching
+        finally:
+            with contextlib.suppress(Error):
+                await speaker.context.close()
+
+    @contextlib.asynccontextmanager
+    async def turns(self) -> AsyncIterator[tuple[list[Page], Watching]]:
+        """Two speakers whose cameras differ in shape, and a player of one picture behind the line."""
+        self.wan.cut = False
+        self.wan.both(delay=0.0, loss=0.0, rate=0.0, udp=True, versions="4")
+        session = self.server.make_session("回線").id
+        self.server.move(session, "live")
+        speakers = [
+            await enters(self._here, self._link("localhost", session, "speaker", name), camera, VOICE)
+            for name, camera in (("佐藤", CAMERA), ("鈴木", (480, 360, 15)))
+        ]
+        context = await self._there.new_context()
+        try:
+            await context.add_init_script(RECORD)
+            page = await context.new_page()
+            origin = f"http://{self.wan.far[0]}:{self.server.port}"
+            await page.goto(f"{origin}/healthz")
+            ticket = self.server.ticket(session, "attendee", "青木")
+            await page.evaluate(f"({PLAYER})(['{origin}/whep/{session}', '{ticket}'])")
+            watching = Watching(page)
+            await speakers[1].evaluate("window.__speaks(true)")
+            await watching.shows(60)
+            await asyncio.sleep(5)
+            await watching.start()
+            yield speakers, watching
+        finally:
+            for ended in (context, *(speaker.context for speaker in speakers)):
+                with contextlib.suppress(Error):
+                    await ended.close()
+
+    def switches(self) -> tuple[float, float]:
+        """How many switches the media worker has counted, and their milliseconds."""
+        count, total = (sum(self.server.media(f"router_{n}").values()) for n in ("switches", "switch_ms"))
+        return count, total
+
+    async def decided(self, before: tuple[float, float], within: float = 20) -> tuple[float, float]:
+        """Waits for the next switch and gives the counts; raises `TimeoutError`."""
+
+        async def more() -> tuple[float, float] | None:
+            now = await asyncio.to_thread(self.switches)
+            return now if now[0] > before[0] else None
+
+        return await until(more, within=within, every=0.1)
+
+    async def switched(
+        self,
+        watching: Watching,
+        before: tuple[float, float],
+        fits: Callable[[float, float], bool],
+        within: float = 20,
+    ) -> Switch:
+        """Waits for a frame that fits and gives the figures of the switch; raises `TimeoutError`."""
+        began = now()
+
+        async def there() -> list[float] | None:
+            shown = (await watching.seen()).shown
+            return next((f for f in shown if f[0] > began and fits(f[1], f[2])), None)
+
+        frame = await until(there, within=within, every=0.2)
+        await asyncio.sleep(0.7)
+        count, total = await asyncio.to_thread(self.switches)
+        server = (total - before[1]) / max(1.0, count - before[0])
+        around = [f for f in (await watching.seen()).shown if abs(f[0] - frame[0]) < SWITCHING]
+        gap = max((b[0] - a[0] for a, b in itertools.pairwise(around)), default=0.0)
+        return Switch(server, server + frame[4], gap)
+
 
 async def clean(theatre: Theatre) -> Result:
     """No fault at all: what this machine can do today."""
@@ -138,6 +246,16 @@ async def loss(theatre: Theatre) -> Result:
         await watching.start()
         await asyncio.sleep(SECONDS)
         return Result("loss", await watching.seen())
+
+
+async def loss_firefox(theatre: Theatre) -> Result:
+    """5 % loss both ways at 50 ms, at a viewer with Firefox."""
+    async with theatre.show_firefox() as watching:
+        theatre.wan.both(delay=RTT / 2, loss=0.05)
+        await asyncio.sleep(2)
+        await watching.start()
+        await asyncio.sleep(SECONDS)
+        return Result("loss_firefox", await watching.seen())
 
 
 async def loss_publisher(theatre: Theatre) -> Result:
@@ -174,10 +292,72 @@ async def narrow(theatre: Theatre) -> Result:
         return Result("narrow", seen, more=more)
 
 
+def wide(width: float, height: float) -> bool:
+    """A picture of the first speaker's shape, 16:9."""
+    return width > 1.5 * height > 0
+
+
+def tall(width: float, height: float) -> bool:
+    """One of the second speaker's, 4:3."""
+    return 0 < width < 1.5 * height
+
+
+async def speaker_switch(theatre: Theatre) -> Result:
+    """Two speakers take turns; a WHEP player's one picture follows them."""
+    async with theatre.turns() as (speakers, watching):
+        switches: list[Switch] = []
+        for turn in range(SWITCHES):
+            speaks = speakers[turn % 2]
+            before = theatre.switches()
+            for speaker in speakers:
+                await speaker.evaluate(f"window.__speaks({'true' if speaker is speaks else 'false'})")
+            switches.append(await theatre.switched(watching, before, wide if turn % 2 == 0 else tall))
+            await asyncio.sleep(2)
+        return Result("speaker_switch", await watching.seen(), more=summary(switches))
+
+
+async def layer_switch(theatre: Theatre) -> Result:
+    """A viewer's layer is lowered by a second of heavy loss, and comes back on a line that is clean again."""
+    async with theatre.show() as (_, watching):
+        await watching.reaches(CAMERA[0])
+        await watching.start()
+        switches: list[Switch] = []
+        for _ in range(2):
+            before = theatre.switches()
+            theatre.wan.down.loss = 0.3
+            lowered = asyncio.create_task(
+                theatre.switched(watching, before, lambda w, _: 0 < w < CAMERA[0], within=20)
+            )
+            await theatre.decided(before)
+            theatre.wan.down.loss = 0.0
+            switches.append(await lowered)
+            before = theatre.switches()
+            switches.append(await theatre.switched(watching, before, lambda w, _: w >= CAMERA[0], within=60))
+        return Result("layer_switch", await watching.seen(), more=summary(switches))
+
+
+def summary(switches: list[Switch]) -> dict[str, float | str]:
+    """The worst of some switches, and all of them."""
+    return {
+        "switches": len(switches),
+        "switch_worst_ms": round(max(s.total for s in switches)),
+        "switch_server_ms": " ".join(f"{s.server:.0f}" for s in switches),
+        "switch_shown_ms": " ".join(f"{s.total:.0f}" for s in switches),
+        "switch_gap_ms": round(max(s.gap for s in switches)),
+        "gaps_over_200_at_switch": sum(s.gap > SWITCH for s in switches),
+    }
+
+
 async def outage(theatre: Theatre) -> Result:
     """Nothing passes for 2 s at the viewer."""
     async with theatre.show() as (_, watching):
         return await _silence(theatre, watching, "outage")
+
+
+async def outage_firefox(theatre: Theatre) -> Result:
+    """Nothing passes for 2 s at a viewer with Firefox."""
+    async with theatre.show_firefox() as watching:
+        return await _silence(theatre, watching, "outage_firefox")
 
 
 async def outage_publisher(theatre: Theatre) -> Result:
@@ -255,9 +435,13 @@ SCENARIOS: dict[str, Callable[[Theatre], Awaitable[Result]]] = {
     for act in (
         clean,
         loss,
+        loss_firefox,
         loss_publisher,
         narrow,
+        speaker_switch,
+        layer_switch,
         outage,
+        outage_firefox,
         outage_publisher,
         long_outage,
         rebind,
@@ -281,7 +465,7 @@ async def run(names: list[str]) -> dict[str, dict[str, float | str]]:
                 chromium(playwright, far, origin) as here,
                 chromium(playwright, near, origin) as there,
             ):
-                theatre = Theatre(server, here, there, wan)
+                theatre = Theatre(server, here, there, wan, near)
                 for name in names:
                     try:
                         result = await SCENARIOS[name](theatre)

@@ -31,6 +31,10 @@ ADDRESS_LIMIT = 16
 #: after neither checks nor media came from the chosen one for so long, seconds.
 _REBINDING = 2.0
 
+#: Media that SRTP proves moves it to another port after so long: a NAT that forgets a flow changes the port
+#: from one packet to the next.
+_MOVED = 0.2
+
 _STUN_LIMIT = 1500
 _COOKIE = b"\x21\x12\xa4\x42"
 _INTEGRITY_BYTES = 24
@@ -210,10 +214,32 @@ class Paths:
         """Notes a proven check; gives the address that had to be forgotten for it, if any."""
         chosen = self.chosen
         silent = chosen is None or now - max(self._heard.get(chosen, now), self.spoken_at) > _REBINDING
-        self._heard[address] = now
         self.heard_at = now
         if (nominated or silent) and address != chosen:
             self.chosen = address
+        return self._keep(address, now)
+
+    def moved(self, address: Address, now: float) -> tuple[bool, Address | None]:
+        """Notes media that SRTP proves to be the peer's, from an address that no check has proven yet.
+
+        As good a proof as a check's, which can be carried here from elsewhere just as well, and again and
+        again. Media follows it only within one host, as behind a NAT, and only from a chosen address that is
+        silent. Consent is not renewed by it: without checks the peer ends as before.
+
+        Returns:
+            Whether media goes there now, and an address that had to be forgotten for it.
+        """
+        chosen = self.chosen
+        if chosen is None or (chosen[0], *chosen[2:]) != (address[0], *address[2:]):
+            return False, None
+        if now - max(self._heard.get(chosen, self.spoken_at), self.spoken_at) <= _MOVED:
+            return False, None
+        self.chosen, self.spoken_at = address, now
+        return True, self._keep(address, now)
+
+    def _keep(self, address: Address, now: float) -> Address | None:
+        """Remembers an address; gives the one that had to go for it."""
+        self._heard[address] = now
         if len(self._heard) <= ADDRESS_LIMIT:
             return None
         oldest = min((a for a in self._heard if a != self.chosen), key=self._heard.__getitem__)

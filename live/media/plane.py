@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from live.media.budget import Bucket
 from live.media.control import Answer, LineFacts, MediaRefused, MediaSettings, Patch, StageFacts
 from live.media.dtls import Certificate
 from live.media.fanout import fanout_body
@@ -52,8 +53,9 @@ _TICK = 1.0
 #: Ticks between looks at the machine's addresses.
 _ADDRESS_TICKS = 10
 
-#: Publishers at one host, as behind one NAT, that a packet from an unknown port of it may be from.
-_MOVED_TRIES = 8
+#: Peers at one host, as behind one NAT, that a packet from an unknown port of it is tried for, and tries a
+#: second in all: one costs a few microseconds.
+_MOVED_TRIES, _MOVED_RATE = 16, 4000.0
 
 #: An address is not given to another peer while its holder was heard so recently, seconds.
 _HELD = 5.0
@@ -80,7 +82,8 @@ class Plane:
         self._certificate = Certificate()
         self._rooms: dict[str, MediaRoom] = {}
         self._peers: dict[str, Peer] = {}
-        self._publishing: dict[str, Peer] = {}
+        self._by_host: dict[str, dict[Peer, None]] = {}
+        self._tries = Bucket(_MOVED_RATE)
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
         self._dirty: set[MediaRoom] = set()
@@ -142,7 +145,6 @@ class Plane:
         peer = self._admit(room, person, source=cast("Literal['camera', 'screen']", source), behind=False)
         peer.mid = accepted[0].line.mid
         peer.publications = tuple(_publication(peer, t) for t in accepted)
-        self._publishing[peer.resource] = peer
         peer.connect(remote, self._settings.handshake_seconds, self._connected, self._gone)
         return Answer(peer.resource, self._publication_answer(offer, taken, peer), peer.etag)
 
@@ -361,12 +363,12 @@ class Plane:
     def _end(self, peer: Peer, *, on_purpose: bool) -> None:
         if self._peers.pop(peer.resource, None) is None:
             return
-        self._publishing.pop(peer.resource, None)
         for ufrag in peer.ufrags():
             self._by_ufrag.pop(ufrag, None)
         for address in peer.paths.addresses():
             if self._by_address.get(address) is peer:
                 del self._by_address[address]
+            self._leave_host(peer, address)
         room = self._room(peer.room)
         room.leave(peer, on_purpose=on_purpose)
         self._dirty.add(room)
@@ -394,13 +396,40 @@ class Plane:
             self._strange += 1
 
     def _receive_moved(self, datagram: bytes, address: Address) -> bool:
-        """Hears a publisher whose NAT has just given it another port, before a check proves the address.
+        """Hears a peer whose NAT has just given it another port, before a check proves the address.
 
-        SRTP proves whose the packet is, and nothing is sent there. Checks come only every few seconds, too
-        late for those who watch.
+        SRTP proves whose the packet is; `Paths.moved` says when we answer there. Checks come only every few
+        seconds, too late for those who watch. Who was tried in vain goes to the end of the row, so that of a
+        crowd behind one NAT everybody has a turn.
         """
-        near = (p for p in self._publishing.values() if p.paths.chosen and p.paths.chosen[0] == address[0])
-        return any(self._hear(peer, datagram, address) for peer in itertools.islice(near, _MOVED_TRIES))
+        row = self._by_host.get(address[0], {})
+        now = time.monotonic()
+        for peer in list(itertools.islice(row, _MOVED_TRIES)):
+            if not self._tries.take(now):
+                return False
+            if self._hear(peer, datagram, address):
+                moved, forgotten = peer.paths.moved(address, now)
+                if moved:
+                    self._by_address[address] = peer
+                self._forget(peer, forgotten)
+                return True
+            del row[peer]
+            row[peer] = None
+        return False
+
+    def _forget(self, peer: Peer, address: Address | None) -> None:
+        if address is None:
+            return
+        if self._by_address.get(address) is peer:
+            del self._by_address[address]
+        if all(known[0] != address[0] for known in peer.paths.addresses()):
+            self._leave_host(peer, address)
+
+    def _leave_host(self, peer: Peer, address: Address) -> None:
+        row = self._by_host.get(address[0], {})
+        row.pop(peer, None)
+        if not row:
+            self._by_host.pop(address[0], None)
 
     def _hear(self, peer: Peer, datagram: bytes, address: Address) -> bool:
         """Takes RTP or RTCP; False when it is not the peer's."""
@@ -418,6 +447,8 @@ class Plane:
                 packet = bytes(srtp.unprotect(datagram))
                 if peer.budget.rtp(len(packet), now):
                     room.router.receive_rtp(peer, packet, now)
+            else:
+                return False
         except SrtpError:
             return False
         if address == peer.paths.chosen:
@@ -443,8 +474,8 @@ class Plane:
             return
         if proven:
             self._by_address[address] = peer
-        if forgotten is not None and self._by_address.get(forgotten) is peer:
-            del self._by_address[forgotten]
+            self._by_host.setdefault(address[0], {})[peer] = None
+        self._forget(peer, forgotten)
 
     def _drained(self) -> None:
         """The socket is empty, or others have their turn."""

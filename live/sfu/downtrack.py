@@ -61,9 +61,11 @@ class Downtrack(Generic[P]):
         pt: The viewer's payload type now.
         red: The viewer's RED format, if it takes any.
         shown: Something has been sent since it began.
+        waited: Seconds from the choice of what it shows now to its first packet; None for the first choice.
     """
 
     __slots__ = (
+        "_aimed_at",
         "_clock",
         "_codec",
         "_departures",
@@ -94,6 +96,7 @@ class Downtrack(Generic[P]):
         "start",
         "target",
         "timestamp_shift",
+        "waited",
     )
 
     def __init__(self, peer: P, slot: Slot) -> None:
@@ -108,6 +111,8 @@ class Downtrack(Generic[P]):
         self.start = self.shift = self.timestamp_shift = self.pt = self.since = 0
         self.red = next((c for c in slot.codecs if c.name == "red"), None)
         self.shown = False
+        self.waited: float | None = None
+        self._aimed_at: float | None = None
         self.segments: deque[Segment[P]] = deque(maxlen=SEGMENTS)
         self._codec: Codec | None = None
         self._rewrite: Rewrite[P] | None = None
@@ -166,7 +171,7 @@ class Downtrack(Generic[P]):
         if self.target is point:
             return
         self.unaim()
-        self.target = point
+        self.target, self._aimed_at = point, now
         layer, shown = point.layer, self.point
         if shown is not None and shown.layer is layer:
             layer.moving[self] = now
@@ -202,7 +207,9 @@ class Downtrack(Generic[P]):
         self._octets_before = point.octets
         self._rewrite = point.join(self, self._shifts(point, packet))
         self.segments.append(Segment(point, self._rewrite, self))
-        self.shown = True
+        switched = self.shown and self._aimed_at is not None
+        self.waited = packet.arrived - self._aimed_at if switched and self._aimed_at is not None else None
+        self._aimed_at, self.shown = None, True
         return self._rewrite
 
     def _shifts(self, point: OperatingPoint[P], packet: Packet) -> Shifts:

@@ -22,6 +22,8 @@ COUNTERS = (
     "relayed_again",
     "rembs",
     "repaired",
+    "switch_ms",
+    "switches",
     "transport_feedbacks",
     "unknown_peer",
     "unknown_ssrc",

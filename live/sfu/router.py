@@ -291,7 +291,13 @@ class Router(Generic[P]):
         self._counts["received"] += 1
         if layer.begun:
             self._hasty.update(d.peer for d in layer.begun)
+            self._count_switches(layer.begun)
             layer.begun = []
+
+    def _count_switches(self, begun: Sequence[Downtrack[P]]) -> None:
+        waits = [d.waited for d in begun if d.waited is not None and d.slot.kind == "video"]
+        self._counts["switches"] += len(waits)
+        self._counts["switch_ms"] += round(1000 * sum(waits))
 
     def receive_rtcp(self, peer: P, data: bytes, now: float) -> None:
         """Take one unprotected RTCP compound of a publisher or viewer."""

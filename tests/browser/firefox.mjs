@@ -21,6 +21,7 @@ const browser = await puppeteer.launch({
     'network.connectivity-service.enabled': false,
     'services.settings.server': 'http://localhost:1',
     'browser.safebrowsing.malware.enabled': false,
+    ...JSON.parse(process.argv[4] ?? '{}'),
   },
 })
 const page = await browser.newPage()

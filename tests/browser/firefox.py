@@ -17,13 +17,20 @@ class Firefox:
         self._process = process
 
     @classmethod
-    async def launch(cls) -> "Firefox":
-        """Start the browser; `close` ends it."""
+    async def launch(cls, *prefix: str, **preferences: str | bool) -> "Firefox":
+        """Start the browser; `close` ends it.
+
+        Args:
+            prefix: what its command line begins with, as to run it in a network namespace.
+            preferences: further ones, with `__` for each dot.
+        """
         process = await asyncio.create_subprocess_exec(
+            *prefix,
             "node",
             str(HERE / "firefox.mjs"),
             str(STATIC),
             shutil.which("firefox-esr") or "firefox",
+            json.dumps({name.replace("__", "."): value for name, value in preferences.items()}),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 22,

@@ -103,6 +103,22 @@ def test_media_follows_the_nomination_and_a_silent_rebinding() -> None:
     assert paths.chosen == ("c", 3)
 
 
+def test_media_follows_what_srtp_proves_within_a_host_and_from_a_silent_port_only() -> None:
+    paths = Paths()
+    assert paths.moved(("a", 1), 0.0) == (False, None)
+    paths.note(("a", 1), nominated=True, now=0.0)
+    paths.spoken_at = 1.0
+    for address, now in ((("a", 2), 1.1), (("b", 2), 5.0), (("a", 2, "tcp"), 5.0), (("a", 2, 0, 7), 5.0)):
+        assert paths.moved(address, now) == (False, None)
+    assert paths.chosen == ("a", 1)
+    assert paths.moved(("a", 2), 5.0) == (True, None)
+    assert paths.chosen == ("a", 2)
+    assert paths.heard_at == 0.0  # no consent
+    assert {*paths.addresses()} == {("a", 1), ("a", 2)}
+    paths.note(("a", 2), nominated=False, now=6.0)
+    assert paths.chosen == ("a", 2)
+
+
 def test_addresses_are_bounded_and_the_chosen_one_stays() -> None:
     paths = Paths()
     paths.note(("a", 0), nominated=True, now=0.0)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import struct
+import time
 
 import pytest
 from aioice import stun
@@ -14,6 +15,7 @@ from pylibsrtp import Policy
 from live.media.control import MediaRefused, MediaSettings, StageFacts
 from live.media.plane import Plane
 from live.media.srtp import Srtp, SrtpKeys
+from live.sfu.rtcp import write_rr
 from tests.media.offers import OBS
 
 PEER, STRANGER = ("192.0.2.5", 5000), ("192.0.2.6", 6000)
@@ -102,7 +104,42 @@ async def test_a_publisher_whose_port_changed_is_heard_before_a_check_proves_it(
     assert sends(2, moved) == (0, 1)  # said twice
     assert sends(3, moved, other) == (0, 1)
     assert sends(4, STRANGER) == (0, 1)
+    assert sends(5, PEER) == (1, 0)
+    peer.paths.spoken_at = peer.paths._heard[PEER] = time.monotonic() + 60  # the old port is not silent
+    assert sends(6, moved) == (1, 0)
     assert peer.paths.chosen == PEER  # heard, but nothing goes there
     assert moved not in plane._by_address
+    peer.paths.spoken_at = peer.paths._heard[PEER] = time.monotonic() - 60
+    assert sends(7, (STRANGER[0], 7777)) == (0, 1)
+    assert sends(8, moved) == (1, 0)
+    assert peer.paths.chosen == moved
+    assert plane._by_address[moved] is peer
     plane.delete("room", peer.resource)
-    assert sends(5, moved) == (0, 1)
+    assert sends(9, moved) == (0, 1)
+    assert not plane._by_host
+    assert moved not in plane._by_address
+
+
+async def test_a_viewer_whose_port_changed_is_found_by_its_reports_among_a_crowd(plane) -> None:
+    """Its receiver report proves the port; of a crowd behind one NAT everybody has a turn."""
+    clients = []
+    for number in range(40):
+        peer = plane._peers[plane.watch("room", f"p{number}", False, None).resource]
+        plane._receive(_check(*peer.local), (PEER[0], 2000 + number))
+        ours, theirs = os.urandom(28), os.urandom(28)
+        peer.srtp = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, theirs, ours))
+        peer.paths.spoken_at = peer.paths._heard[PEER[0], 2000 + number] = time.monotonic() - 5
+        clients.append((peer, Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, ours, theirs))))
+    peer, client = clients[-1]
+    moved = (PEER[0], 7777)
+    for second in (b"\xc9", b"\x60"):  # like RTCP, like RTP: viewers send none
+        plane._receive(b"\x80" + second + os.urandom(40), moved)
+    assert not any(other.paths.chosen == moved for other, _ in clients)
+    plane._receive(bytes(client.protect_rtcp(write_rr(1, []))), (STRANGER[0], 7777))
+    assert peer.paths.chosen == (PEER[0], 2039)
+    reports = 0
+    while peer.paths.chosen != moved and reports < 5:
+        plane._receive(bytes(client.protect_rtcp(write_rr(1, []))), moved)
+        reports += 1
+    assert peer.paths.chosen == moved
+    assert all(other.paths.chosen != moved for other, _ in clients[:-1])

@@ -274,6 +274,9 @@ def test_simulcast_streams_are_learned_and_the_layer_fits_the_line():
     switched = [p for p in bob.order[5000] if p.payload[0] & 0x10]
     pictures = [(p.payload[2] & 0x7F) << 8 | p.payload[3] for p in switched]
     assert {(b - a) & 0x7FFF for a, b in itertools.pairwise(pictures)} == {1}
+    stats = theatre.router.stats()
+    assert stats["switches"] >= 1
+    assert stats["switch_ms"] <= 150 * stats["switches"]
     cameras[2].packets = 0
     theatre.clock.run(2.0)
     times = [t for t, _ in carol.frames(5000)]
