@@ -18,6 +18,9 @@ _SEGMENTS = 64
 #: Bytes of a fixed RTP header.
 _HEADER = 12
 
+#: What the extension must say it was made for: one that was compiled of older source would send nothing.
+INTERFACE = 2
+
 native: ModuleType | None = None
 """The extension that `hatch_build.py` makes of `native/fanout.c`; None where it is not built."""
 
@@ -26,6 +29,8 @@ native_problem = ""
 
 try:
     native = importlib.import_module("live.media._fanout")
+    if getattr(native, "INTERFACE", 1) != INTERFACE:
+        native, native_problem = None, "it was compiled for another version: `make run` compiles it anew"
 except ImportError as error:
     native_problem = str(error)
 

@@ -9,7 +9,7 @@ from live.stores import open_store
 from tests.kit.crowd import Crowd
 from tests.kit.line import Line
 from tests.kit.polling import until
-from tests.kit.redis import RedisServer, waited
+from tests.kit.redis import RedisServer
 from tests.kit.rooms import FAST, OPEN, Gateway
 
 AWAY_SECONDS = 5.0
@@ -92,7 +92,7 @@ async def fail_over(replicated, crowd, *, acknowledges):
     else:
         await until(lambda: sum(len(one.outbox) for one in crowd.people) >= 10)
     replicated.master.kill()
-    await asyncio.to_thread(waited, replicated.failed_over)
+    await asyncio.to_thread(replicated.fail_over)
     replicated.master.options = ("--replicaof", "127.0.0.1", str(replicated.replica.port))
     await asyncio.to_thread(replicated.master.start)
     await crowd.more(20)
@@ -103,14 +103,14 @@ async def test_a_failover_loses_nothing_that_was_acknowledged(scene, replicated)
     url = f"{replicated.url}?replicas=1"
     async with two_nodes(url, url) as (session, urls), Crowd(urls, 6) as crowd:
         await fail_over(replicated, crowd, acknowledges=False)
-        async with opened(replicated.url) as store:  # whoever is master by now
+        async with opened(replicated.url) as store:
             await scene.judge(store, session, crowd.people)
 
 
 async def test_control_a_failover_without_wait_loses_and_tells(scene, replicated):
     async with two_nodes(replicated.url, replicated.url) as (session, urls), Crowd(urls, 6) as crowd:
         await fail_over(replicated, crowd, acknowledges=True)
-        async with opened(replicated.url) as store:  # whoever is master by now
+        async with opened(replicated.url) as store:
             verdict = await scene.caught(store, session, crowd.people)
         assert verdict.lost
         assert not verdict.untold, f"\n{verdict}"

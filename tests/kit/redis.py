@@ -9,6 +9,9 @@ from pathlib import Path
 
 import redis
 
+PATIENT_MS = 60_000
+"""For so long a busy machine may keep a server from answering before a sentinel calls it dead."""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -110,7 +113,7 @@ class Replicated:
         conf.write_text(
             f"port {self._port}\nbind 127.0.0.1\ndir {self._folder}\nlogfile sentinel.log\n"
             f"sentinel monitor {self.SERVICE} 127.0.0.1 {self.master.port} 1\n"
-            f"sentinel down-after-milliseconds {self.SERVICE} 500\n"
+            f"sentinel down-after-milliseconds {self.SERVICE} {PATIENT_MS}\n"
             f"sentinel failover-timeout {self.SERVICE} 3000\n"
         )
         self._sentinel = subprocess.Popen(["redis-server", conf, "--sentinel"])
@@ -122,13 +125,20 @@ class Replicated:
         return self.replica.info("replication").get("master_link_status") == "up"
 
     def cut_replica(self) -> None:
-        """Let the replica hear nothing of the master any more; sentinels and clients go on with both."""
+        """Let the replica have all so far and hear nothing more; sentinels and clients go on with both."""
+        so_far = self.master.info("replication")["master_repl_offset"]
+        waited(lambda: self.replica.info("replication")["slave_repl_offset"] >= so_far)
         self.master.ask("ACL", "SETUSER", "default", "-psync", "-sync")
         self.master.ask("CLIENT", "KILL", "TYPE", "replica")
         waited(lambda: not self.linked())
 
-    def failed_over(self) -> bool:
-        """Whether the replica is master now, and the sentinel says so."""
+    def fail_over(self) -> None:
+        """Let the sentinel notice that the master is gone, and wait until the replica is the master."""
+        self._ask_sentinel("SENTINEL", "SET", self.SERVICE, "down-after-milliseconds", "500")
+        waited(self._failed_over, 30)
+        self._ask_sentinel("SENTINEL", "SET", self.SERVICE, "down-after-milliseconds", str(PATIENT_MS))
+
+    def _failed_over(self) -> bool:
         _, port = self._ask_sentinel("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.SERVICE)
         return int(port) == self.replica.port and self.replica.info("replication")["role"] == "master"
 

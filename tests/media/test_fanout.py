@@ -7,6 +7,8 @@ import os
 import select
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -455,6 +457,15 @@ async def test_the_body_is_chosen_by_name(port, monkeypatch) -> None:
 
 
 @pytest.mark.skipif(bodies.native is None, reason="not built")
+def test_an_extension_of_older_source_is_not_used() -> None:
+    """Python's body serves then, and what doctor says tells why."""
+    program = "import sys, types; old = types.ModuleType('old'); old.INTERFACE = 1; "
+    program += "sys.modules['live.media._fanout'] = old; from live.media import fanout; "
+    program += "print(fanout.native, fanout.native_problem)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("None it was compiled for another version")
+
+
 def test_the_extension_refuses_what_it_cannot_take() -> None:
     native = bodies.native
     for arguments in ((b"short", bytes(12)), (bytes(16), b"short")):

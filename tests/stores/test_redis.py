@@ -102,7 +102,7 @@ async def test_people_stay_in_the_room_through_a_failover(replicated):
         async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:ken") as ken:
             said = [(await mio.do(Post(text=str(n)))).seq for n in range(5)]
             replicated.master.kill()
-            await asyncio.to_thread(waited, replicated.failed_over)
+            await asyncio.to_thread(replicated.fail_over)
             # The new master has no replica of its own yet: nothing may be acknowledged. It gets one.
             replicated.master.options = ("--replicaof", "127.0.0.1", str(replicated.replica.port))
             await asyncio.to_thread(replicated.master.start)
@@ -124,7 +124,7 @@ async def test_a_failover_loses_nothing_that_a_replica_has_confirmed(replicated)
     replicated.master.kill()
     with pytest.raises(StoreAway):
         await store.append("room", Position(1, 20), [b"20"])
-    await asyncio.to_thread(waited, replicated.failed_over)
+    await asyncio.to_thread(replicated.fail_over)
 
     async def told():
         try:

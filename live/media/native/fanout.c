@@ -33,6 +33,7 @@
 #endif
 
 enum {
+    INTERFACE = 2,          /* live.media.fanout.INTERFACE: raise both when what Python passes changes */
     HEADER = 12,            /* bytes of a fixed RTP header */
     SALT = 12,              /* bytes of the salt, and of a nonce (RFC 7714 §8.1) */
     KEY = 16,
@@ -878,7 +879,9 @@ PyMODINIT_FUNC PyInit__fanout(void)
     sealer_type = (PyTypeObject *)PyType_FromSpec(&sealer_spec);
     table_type = (PyTypeObject *)PyType_FromSpec(&table_spec);
     PyObject *module = sealer_type && table_type ? PyModule_Create(&definition) : NULL;
-    if (module && PyModule_AddObjectRef(module, "Sealer", (PyObject *)sealer_type))
+    if (module
+        && (PyModule_AddObjectRef(module, "Sealer", (PyObject *)sealer_type)
+            || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE)))
         Py_CLEAR(module);
     return module;
 }
