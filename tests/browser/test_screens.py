@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from rooms.door import Remove
 from tests.browser.people import DESKTOP, PHONE, Guest
+from tests.browser.scene import Scene
 from tests.browser.test_session import sent, watches
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +57,7 @@ def words(lang, ja, en):
     return ja if lang == "ja" else en
 
 
-async def converse(aoi, ben):
+async def converse(aoi, ben, desk):
     """Fill the room with talk and questions."""
     for guest, line in zip((aoi, ben, aoi, ben), CHATTER, strict=True):
         await guest.see("composer").fill(line)
@@ -63,7 +65,7 @@ async def converse(aoi, ben):
         await expect(guest.page.get_by_text(line).first).to_be_visible()
     for guest in (aoi, ben):
         await guest.see("tab-questions").click()
-        await guest.see("ask-open-panel").click()
+        await guest.see("ask-open-panel" if desk else "ask-open").click()
         await guest.see("ask-text").fill(QUESTIONS[0 if guest is aoi else 1])
         await guest.see("ask-send").click()
         await expect(guest.see("own-question").first).to_be_visible()
@@ -131,7 +133,7 @@ async def test_every_screen(chromium, server, lang, size, desk):
     await aoi.enter(link("attendee", "青木 葵"), "青木 葵")
     await ben.enter(link("attendee", "別所 勉"), "別所 勉")
     await watches(aoi, 2)
-    await converse(aoi, ben)
+    await converse(aoi, ben, desk)
     await mika.see("tab-board").click()
     await expect(mika.page.locator('[data-testid="board-card"]')).to_have_count(2)
     await looked_at(mika, f"{where}-11-board")
@@ -195,6 +197,51 @@ async def test_every_screen(chromium, server, lang, size, desk):
     server.move(session, "after")
     await expect(aoi.see("after")).to_be_visible()
     await looked_at(aoi, f"{where}-19-after")
+
+
+@pytest.mark.parametrize(("lang", "size"), [("ja", PHONE), ("en", DESKTOP)], ids=["ja-phone", "en-desk"])
+async def test_doors_that_stay_closed_say_why(chromium, hall, lang, size):
+    where = f"{lang}-{'phone' if size is PHONE else 'desk'}"
+    scene = Scene(chromium, hall, state="doors", door="open")
+    made = scene.session
+    guest = await Guest.at(chromium, lang=lang, size=size, touch=size is PHONE)
+
+    async def opened(address, testid):
+        await guest.page.goto("about:blank")
+        await guest.page.goto(address)
+        await expect(guest.see(testid)).to_be_visible()
+
+    await opened(hall.page("nowhere", "x"), "missing")
+    await looked_at(guest, f"{where}-30-missing")
+    await opened(f"{hall.url}/s/{made.id}", "keeps")
+    await looked_at(guest, f"{where}-31-no-link")
+    await opened(hall.page(made.id, made.ticket("attendee")[:-4] + "AAAA"), "refused")
+    await expect(guest.see("enter")).to_have_count(0)
+    await looked_at(guest, f"{where}-32-bad-link")
+    async with scene.bot("moderator", "美香") as mika, scene.bot("attendee", "別所") as ben:
+        await mika.asks(Remove(person=ben.welcome.you.id, block=True))
+    await opened(hall.page(made.id, ben.ticket), "refused")
+    await looked_at(guest, f"{where}-33-blocked")
+
+    # Without a name nobody enters; what can be mended is said beside its field.
+    await opened(hall.page(made.id, made.ticket("attendee")), "name")
+    await guest.see("enter").click()
+    await expect(guest.page.get_by_role("alert")).to_be_visible()
+    await looked_at(guest, f"{where}-34-nameless")
+    await guest.see("name").fill(words(lang, "青木", "Aoki"))
+    await guest.see("enter").click()
+    await guest.see("room-menu").click()
+    await guest.see("menu-data").click()
+    await guest.see("tier-audio").check()
+    await looked_at(guest, f"{where}-35-data-tier")
+    await guest.page.keyboard.press("Escape")
+    await guest.see("room-menu").click()
+    await looked_at(guest, f"{where}-36-room-menu")
+    await guest.see("menu-delete").click()
+    await looked_at(guest, f"{where}-37-delete")
+    await guest.see("delete-dialog-yes").click()
+    await expect(guest.see("deleted")).to_be_visible()
+    await looked_at(guest, f"{where}-38-deleted")
 
 
 async def test_axe_would_say_so(chromium, server):

@@ -55,7 +55,8 @@ export function Actions({ onAsk }: { onAsk: () => void }) {
     <div class="actions">
       <fieldset class="signals">
         <legend class="sr">
-          {t.signals.label}（{t.signals.few}）
+          {t.signals.label}
+          {t.common.aside(t.signals.few)}
         </legend>
         {signalButton("nod", <Nod />)}
         <div class={`signals-more ${open ? "open" : ""}`}>

@@ -49,7 +49,7 @@ export function After() {
           ) : (
             <ul class="stack tight">
               {mine.map((question) => (
-                <OwnCard key={question.id} question={question} />
+                <OwnCard key={question.id} question={question} over />
               ))}
             </ul>
           )}

@@ -35,7 +35,7 @@ export function Preferences() {
         variant="quiet"
         size="small"
         icon={icon}
-        label={`${t.common.themeLabel}: ${t.common.theme[theme.value]}`}
+        label={t.common.pair(t.common.themeLabel, t.common.theme[theme.value])}
         testid="theme"
         onClick={() => setTheme(NEXT_THEME[theme.value])}
       />

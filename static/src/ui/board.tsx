@@ -202,7 +202,7 @@ function BoardCard({ question, single, chosen, line, onChoose, onSheet }: CardPr
       <p class="prewrap board-text">{question.text || t.qa.wordless}</p>
       <p class="small soft clip">
         {question.author ? visit.card(question.author).name : t.board.unknownAsker}
-        {question.author && !question.shown ? `（${t.common.anonymous}）` : ""}
+        {question.author && !question.shown ? t.common.aside(t.common.anonymous) : ""}
       </p>
       {claim && (
         <p class="small claim" data-testid="claim">

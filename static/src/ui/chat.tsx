@@ -230,7 +230,7 @@ function MessageRow({ message, follows: joined, onReply, onEdit }: RowProps) {
         ) : (
           <>
             <Words>{message.text}</Words>
-            {message.edited ? <span class="small soft"> （{t.chat.edited}）</span> : null}
+            {message.edited ? <span class="small soft">{t.common.aside(t.chat.edited)}</span> : null}
           </>
         )}
         <Reactions message={message} />

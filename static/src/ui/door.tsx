@@ -1,4 +1,4 @@
-import { Camera, CircleAlert, LogIn, Volume2 } from "lucide-preact";
+import { Camera, CircleAlert, LinkIcon, LogIn, Volume2 } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../core/api.ts";
 import { text } from "../i18n/index.ts";
@@ -45,22 +45,26 @@ function keep(key: string, value: string): void {
   }
 }
 
-/** The door: who you are, a short device check, one button that also starts the sound. */
+/** Answers after which trying again with the same link is of no use. */
+const FINAL: ReadonlySet<string> = new Set(["bad_ticket", "unauthorized", "link_used", "removed", "ended"]);
+
+/** The door: who you are, one button that also starts the sound, and a short check for who wants one. */
 export function Door() {
   const visit = useVisit();
   const t = text();
   const facts = visit.facts.value;
   const [name, setName] = useState(visit.me.value?.name ?? kept(NAME_KEY));
   const [profession, setProfession] = useState(kept(PROFESSION_KEY));
-  const [error, setError] = useState(visit.trouble.value ? problem(visit.trouble.value) : null);
+  const [nameless, setNameless] = useState(false);
+  const [trouble, setTrouble] = useState(visit.trouble.value);
   const [pending, setPending] = useState(false);
   const enter = async () => {
     if (!name.trim()) {
-      setError(t.door.nameNeeded);
+      setNameless(true);
       return;
     }
     setPending(true);
-    setError(null);
+    setTrouble(null);
     awakeAudio();
     keep(NAME_KEY, name.trim());
     keep(PROFESSION_KEY, profession.trim());
@@ -68,18 +72,26 @@ export function Door() {
       await visit.enter(name.trim(), profession.trim());
       if (!visit.isExpert.value) closeDevices();
     } catch (failure) {
-      setError(problem(failure instanceof Problem ? failure.code : "unknown"));
+      setTrouble(failure instanceof Problem ? failure.code : "unknown");
     } finally {
       setPending(false);
     }
   };
-  if (!visit.hasTicket) {
+  const refused = trouble !== null && FINAL.has(trouble);
+  if (refused || !visit.hasTicket) {
     return (
       <Page>
         <SessionHead />
-        <div class="card">
-          <Empty icon={<CircleAlert aria-hidden="true" />}>{t.door.noTicket}</Empty>
-        </div>
+        {refused ? (
+          <section class="card stack tight" role="alert" data-testid="refused">
+            <h2>{t.door.refusedTitle}</h2>
+            <p>{problem(trouble)}</p>
+          </section>
+        ) : (
+          <div class="card">
+            <Empty icon={<LinkIcon aria-hidden="true" />}>{t.door.noTicket}</Empty>
+          </div>
+        )}
         {facts && (
           <div class="card">
             <Keeps of={facts} />
@@ -88,6 +100,7 @@ export function Door() {
       </Page>
     );
   }
+  const expert = visit.me.value?.role === "speaker" || visit.me.value?.role === "presenter";
   return (
     <Page wide>
       <SessionHead />
@@ -105,18 +118,18 @@ export function Door() {
             hint={visit.me.value ? t.door.nameKnown : t.door.nameHint}
             value={name}
             readOnly={visit.me.value !== null}
-            error={error}
+            error={nameless ? t.door.nameNeeded : null}
             maxLength={40}
             autoComplete="name"
             testid="name"
             onInput={(value) => {
               setName(value);
-              setError(null);
+              setNameless(false);
             }}
           />
           {visit.me.value === null && (
             <TextField
-              label={`${t.door.profession}（${t.common.optional}）`}
+              label={t.door.profession + t.common.aside(t.common.optional)}
               value={profession}
               maxLength={40}
               autoComplete="organization-title"
@@ -124,8 +137,11 @@ export function Door() {
               onInput={setProfession}
             />
           )}
-          <SoundCheck />
-          <DataChoice />
+          {trouble && (
+            <Notice tone="warn" icon={<CircleAlert aria-hidden="true" />} role="alert">
+              {problem(trouble)}
+            </Notice>
+          )}
           {facts && (facts.state === "published" || facts.state === "draft") && (
             <Notice>{t.door.notOpenYet}</Notice>
           )}
@@ -140,12 +156,21 @@ export function Door() {
           >
             {pending ? t.door.entering : t.door.enter}
           </Button>
-          <p class="small soft">{t.door.gesture}</p>
+          <p class="small soft">{expert ? t.door.gestureExpert : t.door.gesture}</p>
         </form>
-        <section class="card stack">
+        <section class="card stack door-check">
+          <div>
+            <h2>{t.door.check}</h2>
+            <p class="small soft">{t.door.checkHint}</p>
+          </div>
+          <SoundCheck />
           <CameraCheck />
           <hr />
           <NetworkCheck />
+        </section>
+        <section class="card stack">
+          <DataChoice />
+          <p class="small soft">{t.data.hint}</p>
         </section>
         {facts && (
           <div class="card door-keeps">
@@ -277,10 +302,6 @@ function CameraCheck() {
   useEffect(() => void listDevices(), []);
   return (
     <>
-      <div>
-        <h2>{t.check}</h2>
-        <p class="small soft">{t.checkHint}</p>
-      </div>
       <div class="preview" data-theme="dark">
         {stream?.getVideoTracks().length ? (
           <Preview stream={stream} />

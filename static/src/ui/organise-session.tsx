@@ -119,7 +119,7 @@ export function OrganiseSession({ id }: { id: string }) {
 
 function Progress({ facts, onMoved }: { facts: SessionFacts; onMoved: () => void }) {
   const t = text();
-  const [closing, setClosing] = useState(false);
+  const [asking, setAsking] = useState<"live" | "after" | "closed" | null>(null);
   const [pending, setPending] = useState<SessionState | null>(null);
   const move = async (state: SessionState) => {
     setPending(state);
@@ -135,17 +135,12 @@ function Progress({ facts, onMoved }: { facts: SessionFacts; onMoved: () => void
   const counts = facts.counts ?? {};
   return (
     <section class="card stack">
-      <h2>{t.organise.state}</h2>
-      <dl class="counts">
-        {(["inside", "waiting", "questions", "messages"] as const).map((key) => (
-          <div key={key}>
-            <dt>{t.organise[key]}</dt>
-            <dd class="num" data-testid={`count-${key}`}>
-              {count(counts[key] ?? 0)}
-            </dd>
-          </div>
-        ))}
-      </dl>
+      <div>
+        <h2>{t.organise.state}</h2>
+        <p class="small soft" data-testid="step">
+          {t.organise.steps[facts.state]}
+        </p>
+      </div>
       <div class="row wrap">
         {facts.links?.organiser && (
           <a class="button primary" href={facts.links.organiser} data-testid="enter-room">
@@ -158,19 +153,38 @@ function Progress({ facts, onMoved }: { facts: SessionFacts; onMoved: () => void
             variant={state === "live" ? "live" : state === "closed" ? "danger" : "secondary"}
             pending={pending === state}
             testid={`state-${state}`}
-            onClick={() => (state === "closed" ? setClosing(true) : void move(state))}
+            onClick={() => {
+              if (state === "live" || state === "after" || state === "closed") setAsking(state);
+              else void move(state);
+            }}
           >
-            {t.stateActs[state as keyof typeof t.stateActs]}
+            {facts.state === "live" && state === "backstage"
+              ? t.lowerCurtain
+              : t.stateActs[state as keyof typeof t.stateActs]}
           </Button>
         ))}
       </div>
-      {closing && (
+      <dl class="counts">
+        {(["inside", "waiting", "questions", "messages"] as const).map((key) => (
+          <div key={key}>
+            <dt>{t.organise[key]}</dt>
+            <dd class="num" data-testid={`count-${key}`}>
+              {count(counts[key] ?? 0)}
+            </dd>
+          </div>
+        ))}
+      </dl>
+      {asking && (
         <Confirm
-          {...t.organise.confirmClose}
+          {...{
+            live: t.speaker.goLiveConfirm,
+            after: t.organise.confirmEnd,
+            closed: t.organise.confirmClose,
+          }[asking]}
           danger
-          testid="close-session"
-          onYes={() => void move("closed")}
-          onClose={() => setClosing(false)}
+          testid={asking === "closed" ? "close-session" : "move-session"}
+          onYes={() => void move(asking)}
+          onClose={() => setAsking(null)}
         />
       )}
     </section>
@@ -313,7 +327,7 @@ function Tickets({ id }: { id: string }) {
           testid="ticket-name"
         />
         <TextField
-          label={`${t.door.profession}（${t.common.optional}）`}
+          label={t.door.profession + t.common.aside(t.common.optional)}
           value={profession}
           maxLength={40}
           onInput={setProfession}

@@ -29,7 +29,9 @@ export function People() {
               <div class="grow">
                 <div class="row tight">
                   <span class="strong clip">{person.name}</span>
-                  {person.id === visit.myId.value && <span class="small soft">（{t.common.you}）</span>}
+                  {person.id === visit.myId.value && (
+                    <span class="small soft">{t.common.aside(t.common.you)}</span>
+                  )}
                 </div>
                 {person.profession && <p class="small soft clip">{person.profession}</p>}
               </div>

@@ -173,8 +173,12 @@ function useFrozenOrder(wanted: string[], sort: boolean) {
   };
 }
 
-function StateOf({ state }: { state: OwnQuestion["state"] }) {
-  const words = text().qa.states[state];
+/** What became of a question; once the session is over, nothing is being answered or waited for any more. */
+function StateOf({ state, over }: { state: OwnQuestion["state"]; over?: boolean | undefined }) {
+  const t = text().qa;
+  if (over && state === "live") return <Badge tone="good">{t.overStates.live}</Badge>;
+  if (over && WAITING.has(state)) return <Badge>{t.overStates.other}</Badge>;
+  const words = t.states[state];
   const tone = {
     live: "live",
     next: "accent",
@@ -184,6 +188,8 @@ function StateOf({ state }: { state: OwnQuestion["state"] }) {
   } as const;
   return <Badge tone={tone[state as keyof typeof tone] ?? "plain"}>{words}</Badge>;
 }
+
+const WAITING: ReadonlySet<string> = new Set(["pending", "returned", "open", "next"]);
 
 function QuestionCard({ question }: { question: PublicQuestion }) {
   const visit = useVisit();
@@ -238,7 +244,7 @@ function QuestionCard({ question }: { question: PublicQuestion }) {
 }
 
 /** One's own question: always visible to oneself, with its state and what was said about it. */
-export function OwnCard({ question }: { question: OwnQuestion }) {
+export function OwnCard({ question, over }: { question: OwnQuestion; over?: boolean }) {
   const visit = useVisit();
   const t = text().qa;
   const [editing, setEditing] = useState<string | null>(null);
@@ -248,8 +254,8 @@ export function OwnCard({ question }: { question: OwnQuestion }) {
   const size = length(editing ?? "");
   const wrong = size > most ? t.tooLong(size - most) : size < least ? t.tooShort(least) : null;
   const into = question.into ? visit.room.value.questions.listed[question.into] : undefined;
-  const revisable = question.state === "pending" || question.state === "returned";
-  const withdrawable = revisable || question.state === "open" || question.state === "next";
+  const revisable = !over && (question.state === "pending" || question.state === "returned");
+  const withdrawable = revisable || (!over && (question.state === "open" || question.state === "next"));
   return (
     <li
       class="question own"
@@ -259,14 +265,14 @@ export function OwnCard({ question }: { question: OwnQuestion }) {
     >
       <div class="row wrap tight">
         <span class="small soft num">#{question.number}</span>
-        <StateOf state={question.state} />
+        <StateOf state={question.state} over={over} />
         {into && <span class="small">{t.mergedInto(String(into.number))}</span>}
       </div>
       <p class="prewrap">{question.text || t.wordless}</p>
       {question.reason && (
         <p class="small soft">
           {t.reasons[question.reason]}
-          {question.note ? `：${question.note}` : ""}
+          {question.note ? text().common.pair("", question.note) : ""}
         </p>
       )}
       {question.answer && (
@@ -305,7 +311,7 @@ export function OwnCard({ question }: { question: OwnQuestion }) {
             </Button>
           </div>
         </form>
-      ) : (
+      ) : withdrawable ? (
         <div class="row wrap">
           {revisable && (
             <Button size="small" testid="revise" onClick={() => setEditing(question.text)}>
@@ -325,7 +331,7 @@ export function OwnCard({ question }: { question: OwnQuestion }) {
             </Button>
           )}
         </div>
-      )}
+      ) : null}
     </li>
   );
 }

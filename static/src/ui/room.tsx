@@ -182,7 +182,10 @@ function RoomHead() {
             onChoose: () => setLang(lang.value === "ja" ? "en" : "ja"),
           },
           {
-            label: `${t.common.themeLabel}：${t.common.theme[theme.value === "dark" ? "light" : "dark"]}`,
+            label: t.common.pair(
+              t.common.themeLabel,
+              t.common.theme[theme.value === "dark" ? "light" : "dark"],
+            ),
             icon: <MonitorCog aria-hidden="true" />,
             testid: "menu-theme",
             onChoose: () => setTheme(theme.value === "dark" ? "light" : "dark"),

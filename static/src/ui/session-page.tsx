@@ -6,7 +6,7 @@ import { Page } from "./app.tsx";
 import { Deleted } from "./deletion.tsx";
 import { Door } from "./door.tsx";
 import { Gone } from "./gone.tsx";
-import { Empty, Skeleton } from "./kit/bits.tsx";
+import { Skeleton } from "./kit/bits.tsx";
 import { takeFragment, title } from "./page.ts";
 import { Room } from "./room.tsx";
 import { useVisit, Visit, VisitContext } from "./visit.ts";
@@ -56,7 +56,13 @@ function Screen() {
     case "missing":
       return (
         <Page>
-          <Empty>{t.door.gone}</Empty>
+          <section class="card stack gone" role="alert" data-testid="missing">
+            <h1>{t.door.gone}</h1>
+            <p>{t.door.goneWords}</p>
+            <p>
+              <a href="/">{t.after.home}</a>
+            </p>
+          </section>
         </Page>
       );
     case "door":

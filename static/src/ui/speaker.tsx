@@ -78,7 +78,9 @@ export function PublishBar() {
           testid="mic"
           keys="m"
           onClick={() => setMic(!micOn.value)}
-        />
+        >
+          <span class="own-word">{t.speaker.short.mic}</span>
+        </Button>
         <Button
           class="own"
           pressed={cameraOn.value}
@@ -90,7 +92,9 @@ export function PublishBar() {
           onClick={() => {
             cameraOn.value = !cameraOn.value;
           }}
-        />
+        >
+          <span class="own-word">{t.speaker.short.camera}</span>
+        </Button>
         {canShare && (
           <Button
             pressed={sharing}
@@ -98,7 +102,9 @@ export function PublishBar() {
             label={sharing ? t.speaker.screen.on : t.speaker.screen.off}
             testid="screen"
             onClick={() => (sharing ? media.unshare() : void media.share())}
-          />
+          >
+            <span class="own-word">{t.speaker.short.screen}</span>
+          </Button>
         )}
         <Button
           variant="quiet"
@@ -106,7 +112,9 @@ export function PublishBar() {
           label={t.speaker.devices}
           testid="devices"
           onClick={() => setDevices(true)}
-        />
+        >
+          <span class="own-word">{t.speaker.short.devices}</span>
+        </Button>
         {(seated || guest) && (
           <Button
             variant="danger"
@@ -116,7 +124,7 @@ export function PublishBar() {
             testid="step-down"
             onClick={() => void visit.ask({ t: "step_down" })}
           >
-            <span class="wide-only">{t.speaker.leave}</span>
+            <span class="own-word">{t.speaker.leave}</span>
           </Button>
         )}
       </div>

@@ -107,7 +107,8 @@ export function DoorList() {
           testid="admit-all"
           onClick={() => void visit.ask({ t: "admit_all" })}
         >
-          {t.admitAll}（{waiting.length}）
+          {t.admitAll}
+          {text().common.aside(String(waiting.length))}
         </Button>
       )}
       <ul class="stack tight">

@@ -50,7 +50,7 @@ export function StageControl() {
               else void visit.ask({ t: "set_state", state: next });
             }}
           >
-            {t.stateActs[next]}
+            {state === "live" && next === "backstage" ? t.lowerCurtain : t.stateActs[next]}
           </Button>
         ))}
       </div>
@@ -65,9 +65,7 @@ export function StageControl() {
       <PublishBar />
       {closing && (
         <Confirm
-          title={closing === "closed" ? t.organise.confirmClose.title : t.stateActs.after}
-          words={closing === "closed" ? t.organise.confirmClose.words : t.after.words}
-          yes={t.stateActs[closing]}
+          {...(closing === "closed" ? t.organise.confirmClose : t.organise.confirmEnd)}
           danger
           testid="end-dialog"
           onYes={() => void visit.ask({ t: "set_state", state: closing })}

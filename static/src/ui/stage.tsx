@@ -96,9 +96,7 @@ function Tile({ person, source }: { person: string; source: Source }) {
               </>
             ) : leftOut ? (
               t.data.off
-            ) : visit.media.watching.value === "recovering" ? (
-              t.stage.recovering
-            ) : track && flow === "waiting" ? (
+            ) : visit.media.watching.value === "recovering" ? null : track && flow === "waiting" ? (
               t.stage.connecting
             ) : (
               <>
@@ -239,7 +237,7 @@ export function Stage({ compact }: { compact?: boolean }) {
         </>
       )}
       {room.stage.veiled && behind && <p class="stage-note warn">{t.veiled}</p>}
-      {media !== "recovering" && media !== "refused" && <DataNote />}
+      {!cover && media !== "recovering" && media !== "refused" && <DataNote />}
       {!cover && media === "recovering" && (
         <p class="stage-note" role="status">
           {t.recovering}

@@ -29,7 +29,7 @@ export function Waves() {
       {all
         .filter(({ kind }) => waves[kind] !== undefined)
         .map(({ kind, icon }) => (
-          <li key={kind} class="wave small" data-kind={kind}>
+          <li key={kind} class="wave small" data-kind={kind} title={t[kind]}>
             {icon}
             <span>{t[kind]}</span> <span class="num strong">{count(waves[kind] ?? 0)}</span>
           </li>
