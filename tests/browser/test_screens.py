@@ -151,6 +151,11 @@ async def test_every_screen(chromium, server, lang, size, desk):
     await expect(aoi.see("now-answering")).to_be_visible()
     await aoi.see("hand").click()
     await looked_at(aoi, f"{where}-12-room-questions")
+    if not desk:
+        await aoi.see("signals-more").click()
+        await looked_at(aoi, f"{where}-12-room-signals")
+        await aoi.see("tab-chat").click()
+        await expect(aoi.see("signal-empathy")).to_be_hidden()
     await aoi.see("tab-chat").click()
     await looked_at(aoi, f"{where}-13-room-chat")
     await aoi.see("tab-people").click()

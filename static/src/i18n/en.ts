@@ -216,7 +216,7 @@ export const en = {
     goneWords:
       "The link is cut short, or the session has been erased. Please open the whole link you received.",
     notOpenYet: "The doors are not open yet. You may enter and wait.",
-    gesture: "This button also starts the sound. Your camera and microphone stay off.",
+    gesture: "This button also starts the sound. Participants' cameras and microphones stay off.",
     gestureExpert:
       "This button starts the sound, and your camera and microphone. They reach the audience only once the session is live.",
     blur: "Preview",

@@ -1,5 +1,5 @@
 import { CircleHelp, Hand, Smile } from "lucide-preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { SignalKind } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { closeDevices } from "./devices.ts";
@@ -24,6 +24,20 @@ export function Actions({ onAsk }: { onAsk: () => void }) {
   const waves = visit.view.value?.signals.waves ?? {};
   const [sent, setSent] = useState<SignalKind | null>(null);
   const [open, setOpen] = useState(false);
+  const more = useRef<HTMLFieldSetElement>(null);
+  useEffect(() => {
+    if (!open) return;
+    const away = (event: Event) => {
+      const inside = event.target instanceof Node && more.current?.contains(event.target);
+      if (event instanceof KeyboardEvent ? event.key === "Escape" : !inside) setOpen(false);
+    };
+    document.addEventListener("pointerdown", away);
+    document.addEventListener("keydown", away);
+    return () => {
+      document.removeEventListener("pointerdown", away);
+      document.removeEventListener("keydown", away);
+    };
+  }, [open]);
   const send = (kind: SignalKind) => {
     if (!visit.signal(kind)) {
       say(text().line.blocked);
@@ -53,7 +67,7 @@ export function Actions({ onAsk }: { onAsk: () => void }) {
   );
   return (
     <div class="actions">
-      <fieldset class="signals">
+      <fieldset class="signals" ref={more}>
         <legend class="sr">
           {t.signals.label}
           {t.common.aside(t.signals.few)}
@@ -67,6 +81,7 @@ export function Actions({ onAsk }: { onAsk: () => void }) {
           icon={<Smile aria-hidden="true" />}
           label={t.signals.more_label}
           expanded={open}
+          testid="signals-more"
           onClick={() => setOpen(!open)}
         />
       </fieldset>

@@ -8,12 +8,13 @@ import { tier } from "./tier.ts";
 import { useVisit } from "./visit.ts";
 
 /** How much of the stage shall come to this device. */
-export function DataChoice() {
+export function DataChoice({ titled }: { titled?: boolean }) {
   const visit = useVisit();
   const t = text().data;
   return (
     <Choices
       legend={t.title}
+      titled={titled}
       value={tier.value}
       options={TIERS.map((value) => ({ value, ...t.tiers[value] }))}
       testid="tier"
@@ -26,7 +27,7 @@ export function DataDialog({ onClose }: { onClose: () => void }) {
   const t = text().data;
   return (
     <Dialog title={t.title} onClose={onClose} testid="data-dialog">
-      <DataChoice />
+      <DataChoice titled />
       <p class="small soft">{t.hint}</p>
     </Dialog>
   );

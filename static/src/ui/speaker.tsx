@@ -151,6 +151,7 @@ export function BackstageBar() {
   const audience =
     Object.values(room.inside).filter((role) => role === "attendee").length +
     (visit.view.value?.signals.waiting ?? 0);
+  if (room.session.state === "after" || room.session.state === "closed") return null;
   return (
     <section class={`backstage ${live ? "is-live" : ""}`} data-testid="backstage" data-live={live}>
       <div class="grow">

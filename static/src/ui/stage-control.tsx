@@ -24,7 +24,7 @@ export function StageControl() {
   const visit = useVisit();
   const t = text();
   const room = visit.room.value;
-  const [closing, setClosing] = useState<State | null>(null);
+  const [asking, setAsking] = useState<"live" | "after" | "closed" | null>(null);
   const { state } = room.session;
   const experts = Object.entries(room.inside)
     .filter(
@@ -46,7 +46,7 @@ export function StageControl() {
             blocked={visit.blocked.value}
             testid={`state-${next}`}
             onClick={() => {
-              if (next === "after" || next === "closed") setClosing(next);
+              if (next === "after" || next === "closed" || next === "live") setAsking(next);
               else void visit.ask({ t: "set_state", state: next });
             }}
           >
@@ -63,13 +63,17 @@ export function StageControl() {
       <Persons title={t.staff.backstage} people={experts} empty={t.staff.backstageEmpty} testid="behind" />
       <Timer />
       <PublishBar />
-      {closing && (
+      {asking && (
         <Confirm
-          {...(closing === "closed" ? t.organise.confirmClose : t.organise.confirmEnd)}
+          {...{
+            live: t.speaker.goLiveConfirm,
+            after: t.organise.confirmEnd,
+            closed: t.organise.confirmClose,
+          }[asking]}
           danger
           testid="end-dialog"
-          onYes={() => void visit.ask({ t: "set_state", state: closing })}
-          onClose={() => setClosing(null)}
+          onYes={() => void visit.ask({ t: "set_state", state: asking })}
+          onClose={() => setAsking(null)}
         />
       )}
     </div>

@@ -113,6 +113,8 @@ interface ChoicesProps<V extends string> {
   value: V;
   options: readonly { value: V; label: string; hint?: string }[];
   onChange: (value: V) => void;
+  /** The legend stands above already, as a title. */
+  titled?: boolean | undefined;
   testid?: string;
 }
 
@@ -120,7 +122,7 @@ interface ChoicesProps<V extends string> {
 export function Choices<V extends string>(props: ChoicesProps<V>) {
   const name = useId();
   return (
-    <fieldset class="choices">
+    <fieldset class={`choices ${props.titled ? "titled" : ""}`}>
       <legend>{props.legend}</legend>
       {props.options.map((option) => (
         <label class="choice" key={option.value}>
