@@ -23,6 +23,8 @@ TRIAL = 3.0
 """Seconds after a step up in which trouble takes it back at once."""
 RELAPSE = 30.0
 """Seconds after a step up in which a shortage is blamed on it."""
+HELD = 0.5
+"""Seconds until the next step up, after one that held: a line that was widened has several to go."""
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
 """Seconds without a step up after a shortage; twice as long after each step that failed."""
@@ -253,7 +255,7 @@ class Line:
             return self._probed(next_step, now)
         if self._trial:
             if now >= self._ends:
-                self._trial, self._try_at = False, now + self._pause
+                self._trial, self._try_at = False, now + HELD
                 self._pause = max(FIRST_PAUSE, self._pause / 2)
             return False
         bandwidth = self.bandwidth

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live.sfu import Codec
-from live.sfu.allocation import FLOOR, TRIAL, Line, allocate
+from live.sfu.allocation import FLOOR, PROBE, TRIAL, Line, allocate
 from live.sfu.keyframes import BURST, RETRY, KeyframeRequests
 from live.sfu.keyframes import INTERVAL as PACE
 from live.sfu.layer import match
@@ -333,3 +333,22 @@ def test_a_cap_holds_on_the_best_of_lines():
         grants, spending, step = allocate(line.budget(), wishes, line.floor(0.0))
         assert grants == [1, 0]
         assert not line.granted(spending, step, float(second))
+
+
+def test_a_line_that_got_wide_again_is_climbed_without_a_pause_after_each_step():
+    line, ladder, now = Line(), [[30e3, 60e3, 120e3, 240e3]], 0.0
+    line.can_pad = True
+    widened = None
+    while widened is None or line.limited:
+        now += 0.1
+        line.bandwidth.remb(20e3 if widened is None else 1e7, now)
+        line.judge(now)
+        for _ in range(2):
+            _, spending, more = allocate(line.budget(), ladder)
+            if not line.granted(spending, more, now):
+                break
+        if line.limited and widened is None:
+            widened = now
+        assert now < 60
+    assert line.steps == 3
+    assert now - (widened or 0.0) < 5 + 3 * (PROBE + TRIAL) + 3
