@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import gc
 import os
-import select
 import socket
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -311,6 +311,7 @@ class Narrow:
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)  # else the kernel lets it grow
             self.near = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
             self.near.connect(server.getsockname())
@@ -319,11 +320,18 @@ class Narrow:
             end.setblocking(False)
 
     def fill(self) -> None:
-        """Until it stays full: what was sent may still be moving to the far end's buffer."""
-        while select.select([], [self.near], [], 0.2)[1]:
-            with contextlib.suppress(BlockingIOError):
-                while self.near.send(bytes(4096)):
-                    pass
+        """Until it stays full: what was sent may still be moving to the far end's buffer.
+
+        `select` is no judge of that: it calls a buffer writable only when a third of it is free.
+        """
+        refused = 0
+        while refused < 20:
+            try:
+                self.near.send(bytes(4096))
+                refused = 0
+            except BlockingIOError:
+                refused += 1
+                time.sleep(0.01)
 
     def drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
