@@ -2,7 +2,8 @@
 
 So many real WebSockets hold a room. All are cut, entries are written meanwhile, and all connect again at once
 with their position. Measured: the time until the last one has heard everything, who heard too little or
-something twice, the server's CPU, and its memory at the peak above what it had.
+something twice, the server's CPU, and its memory at the peak above what it had. Then some pages that stop
+reading while much is said: what they cost the server at the peak.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import uvloop
 
 from benchmarks.rooms import HERE, Bench, cpu_seconds
 from rooms.chat import Post
+from tests.kit.stuck import StuckReader
 from tests.kit.viewer import Viewer
 
 
@@ -32,6 +34,29 @@ async def write(url: str, entries: int) -> None:
             await mika.do(Post(text="@t=0@ 留守のあいだの発言"))
 
 
+async def shout(url: str, kilobytes: int) -> None:
+    """Say so much that who does not read falls behind by it."""
+    async with Viewer(url, "moderator:mika", compression=None) as mika:
+        for _ in range(kilobytes // 2):
+            await mika.do(Post(text="@t=0@ " + "長い話" * 220))
+
+
+def stuck_kb(bench: Bench, readers: int, kilobytes: int) -> int:
+    """What readers who do not read cost at the peak, kB: the same is said to none of them first."""
+    peaks = []
+    for count in (0, readers):
+        server = [sys.executable, HERE / "peers/madoi.py", bench.folder / "data"]
+        with bench.case("madoi", server, 1) as case:
+            url = f"ws://127.0.0.1:{case.port}/rooms/bench/socket"
+            stuck = [StuckReader(case.port, "bench", f"stuck{number}") for number in range(count)]
+            for reader in stuck:
+                reader.enter()
+            memory = peak_kb(case.server.pid)
+            uvloop.run(shout(url, kilobytes))
+            peaks.append(peak_kb(case.server.pid) - memory)
+    return peaks[1] - peaks[0]
+
+
 def peak_kb(pid: int) -> int:
     """Largest resident memory of a process so far, kB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -43,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=2000)
     parser.add_argument("--missed", type=int, default=200)
+    parser.add_argument("--stuck", type=int, default=100)
     options = parser.parse_args()
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -57,9 +83,11 @@ def main() -> None:
             memory, spent = peak_kb(pid), cpu_seconds(pid)
             found = case.order(f"back {epoch} {seq} {options.missed}")
             spent, memory = cpu_seconds(pid) - spent, peak_kb(pid) - memory
+        stuck = stuck_kb(bench, options.stuck, kilobytes=1000)
     print(f"{options.clients} clients back at once, {options.missed} entries missed by each")
     print(f"the last is whole after {found['seconds']:.2f} s; heard too little or twice: {found['wrong']}")
     print(f"server: {spent:.2f} s CPU, {memory / 1024:.0f} MB more than before at the peak")
+    print(f"{options.stuck} who do not read while 1 MB is said: {stuck / 1024:.1f} MB at the peak")
     result = {
         "bench": "resume",
         "clients": options.clients,
@@ -67,6 +95,8 @@ def main() -> None:
         "gaps": found["wrong"],
         "cpu_ms_each": round(1000 * spent / options.clients, 3),
         "mb": round(memory / 1024),
+        "stuck": options.stuck,
+        "stuck_mb": round(stuck / 1024, 1),
     }
     print(json.dumps(result))
 
