@@ -2,8 +2,8 @@
 # Each target installs what it lacks, says so, and is quick the second time: stamps remember what has been done.
 
 PYTHON ?= python3
-PORT   ?= 8000
-DATA   ?= data
+PORT   ?= $(or $(MADOI_PORT),8000)
+DATA   ?= $(or $(MADOI_DATA),data)
 T      ?=
 
 venv    := .venv
