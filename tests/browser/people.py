@@ -1,6 +1,8 @@
 """People at real browsers: what they do, said in their words; every selector of the page is here."""
 
+import asyncio
 import json
+import time
 from typing import Any
 
 from playwright.async_api import Browser, Page, expect
@@ -131,3 +133,13 @@ class FirefoxGuest:
     async def leave(self) -> None:
         """Close the browser."""
         await self._firefox.close()
+
+
+async def press_at_once(guests, testid):
+    """Press the same button on several pages at one moment of the clock, each as its page shows it now."""
+    script = """([testid, at]) => {
+        const button = document.querySelector(`[data-testid=${testid}]`);
+        return new Promise((done) => setTimeout(() => done(button.click()), at - Date.now()));
+    }"""
+    at = time.time() * 1000 + 500
+    await asyncio.gather(*(guest.page.evaluate(script, [testid, at]) for guest in guests))

@@ -1,13 +1,11 @@
 """The moderated questions, every step of them from the screens of those who take it."""
 
-import asyncio
-
 from playwright.async_api import expect
 
 from rooms.chat import Post
 from rooms.queue import Ask, Revise, Vote
 from rooms.session import ChangeSettings
-from tests.browser.people import PHONE
+from tests.browser.people import PHONE, press_at_once
 from tests.browser.scene import Scene, asks, card, chooses, fits, message
 from tests.kit.polling import until
 
@@ -148,8 +146,7 @@ async def test_who_acts_on_what_has_changed_is_told_and_overwrites_nothing(chrom
         await expect(card(ken, TWO)).to_have_attribute("data-state", "pending")
 
         # Two at once: one wins, the other learns who.
-        press = "document.querySelector('[data-testid=approve]').click()"
-        await asyncio.gather(mika.page.evaluate(press), ken.page.evaluate(press))
+        await press_at_once((mika, ken), "approve")
         await expect(card(ken, TWO)).to_have_attribute("data-state", "open")
 
         async def told():

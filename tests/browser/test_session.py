@@ -5,7 +5,7 @@ import asyncio
 from playwright.async_api import expect
 
 from tests.browser.firefox import Firefox
-from tests.browser.people import FirefoxGuest, Guest
+from tests.browser.people import FirefoxGuest, Guest, press_at_once
 from tests.browser.watching import energy, frames, packets
 from tests.kit.polling import until
 
@@ -90,12 +90,7 @@ async def test_a_session_from_backstage_to_the_last_answer(chromium, server):
 
         # Two moderators within 50 ms: the question opens once (who loses is told: test_queue.py).
         await expect(ken.see("approve")).to_be_visible()
-        await asyncio.gather(
-            *(
-                one.page.evaluate("document.querySelector('[data-testid=approve]').click()")
-                for one in (mika, ken)
-            )
-        )
+        await press_at_once((mika, ken), "approve")
         await expect(card).to_have_attribute("data-state", "open")
         await expect(ben.see("question")).to_contain_text(QUESTION)
         await firefox.opens("tab-questions")
