@@ -6,7 +6,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from live.stores import open_store
-from tests.kit.redis import RedisServer
+from tests.kit.redis import RedisServer, Replicated
 
 REAL = {"faults", "gateway", "media", "stores", "web"}
 
@@ -45,9 +45,19 @@ def redis_server(tmp_path_factory):
 @pytest.fixture
 def own_redis(tmp_path):
     """A server that a test may kill and start again."""
-    server = RedisServer(tmp_path).start()
+    server = RedisServer(tmp_path / "redis").start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def replicated(tmp_path):
+    """A master, its replica and a sentinel, for one test to ruin."""
+    replicated = Replicated(tmp_path)
+    try:
+        yield replicated.start()
+    finally:
+        replicated.stop()
 
 
 @pytest.fixture(params=["embedded", "redis"])

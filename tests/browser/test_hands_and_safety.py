@@ -23,7 +23,7 @@ async def person(guest, name, entry):
 
 
 async def stays(read, seconds=1.5):
-    """Tell whether what `read` gives stands still."""
+    """Tell whether what `read` gives stands still; that nothing happens has nothing to wait for but time."""
     before = await read()
     await asyncio.sleep(seconds)
     return await read() == before
@@ -248,7 +248,7 @@ async def test_nods_are_shown_from_five_people_on_and_only_as_a_number(chromium,
             await bot.send(Signal(kind="nod"))
             await bot.send(Signal(kind="nod"))
         await crowd[4].send(Signal(kind="empathy"))
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.2)  # two ticks in which a number from four people would have come
         await expect(aoi.page.locator(".signal-count")).to_have_count(0)
         await crowd[3].send(Signal(kind="nod"))
         await expect(aoi.see("nod").locator(".signal-count")).to_have_text("5")

@@ -35,7 +35,7 @@ async def test_25_seconds_without_network_in_the_middle_of_asking(chromium, serv
         await mika.see("tab-chat").click()
         await mika.see("composer").fill("途中の連絡です")
         await mika.see("composer").press("Enter")
-        await asyncio.sleep(25)
+        await asyncio.sleep(25)  # the outage itself: longer than pings and outboxes are patient
         line.mend()
         await expect(aoi.see("own-question")).to_have_count(1, timeout=20_000)
         await mika.see("tab-board").click()

@@ -157,7 +157,7 @@ async def test_an_attendee_comes_on_stage_by_consent_and_goes_back(chromium, ser
 
     async def quiet():
         before = packets(await ben.rows())
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # what is counted: packets in a second
         return packets(await ben.rows()) == before
 
     await until(quiet, within=20)

@@ -5,7 +5,6 @@ import random
 import pytest
 
 from tests.kit.accounts import examine
-from tests.kit.redis import RedisServer, Replicated
 
 SEED = 20
 
@@ -38,19 +37,3 @@ class Scene:
 @pytest.fixture
 def scene(request, record_property):
     return Scene(request.node.name, record_property)
-
-
-@pytest.fixture
-def mortal_redis(tmp_path):
-    server = RedisServer(tmp_path / "redis").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def replicated(tmp_path):
-    replicated = Replicated(tmp_path)
-    try:
-        yield replicated.start()
-    finally:
-        replicated.stop()

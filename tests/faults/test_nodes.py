@@ -38,8 +38,8 @@ async def judge(scene, store, crowd):
         await whole.close()
 
 
-async def test_a_node_is_killed_while_it_broadcasts(scene, mortal_redis):
-    async with nodes(mortal_redis.url, 2) as (one, other), Crowd([one.url, other.url], 8) as crowd:
+async def test_a_node_is_killed_while_it_broadcasts(scene, own_redis):
+    async with nodes(own_redis.url, 2) as (one, other), Crowd([one.url, other.url], 8) as crowd:
         crowd.talk()
         for victim in (one, other):
             await crowd.more(40)
@@ -48,7 +48,7 @@ async def test_a_node_is_killed_while_it_broadcasts(scene, mortal_redis):
             await victim.start()
         await crowd.more(20)
         await crowd.settle()
-        await judge(scene, mortal_redis.url, crowd)
+        await judge(scene, own_redis.url, crowd)
 
 
 async def test_the_process_with_the_embedded_store_is_killed(scene, tmp_path):
@@ -89,10 +89,10 @@ async def test_the_disk_is_full_for_a_while(scene, tmp_path):
         await judge(scene, tmp_path / "data", crowd)
 
 
-async def test_hundreds_come_back_at_once(scene, mortal_redis):
+async def test_hundreds_come_back_at_once(scene, own_redis):
     """As `make bench-resume` with 2,000, but every one of them is examined."""
     async with (
-        nodes(mortal_redis.url) as (node,),
+        nodes(own_redis.url) as (node,),
         Line(node.port) as line,
         Crowd([node.url_by(line.port)], 150) as crowd,
     ):
@@ -111,7 +111,7 @@ async def test_hundreds_come_back_at_once(scene, mortal_redis):
             crowd.act(one)
         await crowd.settle(60)
         assert node.megabytes - memory < GROWTH_MB, "memory is bounded"
-        await judge(scene, mortal_redis.url, crowd)
+        await judge(scene, own_redis.url, crowd)
 
 
 async def test_slow_readers_hold_nobody_up_and_are_asked_to_come_back(scene, tmp_path):

@@ -37,45 +37,45 @@ async def opened(url):
         await store.close()
 
 
-async def test_redis_is_killed_twice(scene, mortal_redis):
-    async with two_nodes(mortal_redis.url, mortal_redis.url) as (session, urls), Crowd(urls, 6) as crowd:
+async def test_redis_is_killed_twice(scene, own_redis):
+    async with two_nodes(own_redis.url, own_redis.url) as (session, urls), Crowd(urls, 6) as crowd:
         crowd.talk()
         for _ in range(2):
             await crowd.more(30)
-            mortal_redis.kill()
-            await asyncio.to_thread(mortal_redis.start)
+            own_redis.kill()
+            await asyncio.to_thread(own_redis.start)
         await crowd.more(30)
         await crowd.settle()
-        async with opened(mortal_redis.url) as store:
+        async with opened(own_redis.url) as store:
             await scene.judge(store, session, crowd.people)
 
 
-async def test_redis_stops_for_five_seconds(scene, mortal_redis):
-    async with two_nodes(mortal_redis.url, mortal_redis.url) as (session, urls), Crowd(urls, 6) as crowd:
+async def test_redis_stops_for_five_seconds(scene, own_redis):
+    async with two_nodes(own_redis.url, own_redis.url) as (session, urls), Crowd(urls, 6) as crowd:
         crowd.talk()
         await crowd.more(30)
-        mortal_redis.pause()
+        own_redis.pause()
         await asyncio.sleep(AWAY_SECONDS)  # the fault itself
-        mortal_redis.resume()
+        own_redis.resume()
         await crowd.more(30)
         await crowd.settle()
-        async with opened(mortal_redis.url) as store:
+        async with opened(own_redis.url) as store:
             await scene.judge(store, session, crowd.people)
 
 
-async def test_one_node_is_cut_off_from_redis_for_five_seconds(scene, mortal_redis):
-    async with Line(mortal_redis.port) as line:
+async def test_one_node_is_cut_off_from_redis_for_five_seconds(scene, own_redis):
+    async with Line(own_redis.port) as line:
         there = f"redis://127.0.0.1:{line.port}/0"
-        async with two_nodes(mortal_redis.url, there) as (session, urls), Crowd(urls, 6) as crowd:
+        async with two_nodes(own_redis.url, there) as (session, urls), Crowd(urls, 6) as crowd:
             crowd.talk()
             await crowd.more(30)
             line.stall()
             await crowd.more(20)  # the other node goes on
-            await asyncio.sleep(AWAY_SECONDS)
+            await asyncio.sleep(AWAY_SECONDS)  # the fault itself
             line.flow()
             await crowd.more(30)
             await crowd.settle()
-            async with opened(mortal_redis.url) as store:
+            async with opened(own_redis.url) as store:
                 await scene.judge(store, session, crowd.people)
 
 
@@ -135,11 +135,11 @@ async def test_control_a_redis_without_a_file_loses_everything(scene, tmp_path):
 
 
 @pytest.mark.parametrize("mischief", ["repeated", "reordered", "lost"])
-async def test_announcements_are(scene, mortal_redis, mischief):
+async def test_announcements_are(scene, own_redis, mischief):
     """Pub/Sub promises nothing: what it says may come twice, late, or not at all."""
     async with (
-        two_nodes(mortal_redis.url, mortal_redis.url) as (session, urls),
-        opened(mortal_redis.url) as liar,
+        two_nodes(own_redis.url, own_redis.url) as (session, urls),
+        opened(own_redis.url) as liar,
         Crowd(urls, 6) as crowd,
     ):
         meddling = asyncio.create_task(MISCHIEF[mischief](liar, session, crowd.dice))
@@ -178,7 +178,7 @@ async def forge_order(liar, session, dice):
         for row in dice.sample(rows, len(rows)):
             head = f"{tail.epoch} {row.seq} {len(row.body)}\n".encode()
             await redis.publish(channel, head + row.body)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # mischief goes on until it is cancelled
 
 
 async def deafen(liar, _session, _dice):
@@ -186,7 +186,7 @@ async def deafen(liar, _session, _dice):
     redis = await liar._routes.listener()
     while True:
         await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # likewise
 
 
 MISCHIEF = {"repeated": meddle, "reordered": forge_order, "lost": deafen}

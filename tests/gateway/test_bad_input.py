@@ -42,12 +42,6 @@ MALFORMED = {
 
 
 @pytest.fixture
-async def node(where):
-    async with gateway(where) as node:
-        yield node
-
-
-@pytest.fixture
 async def embedded(tmp_path):
     async with gateway(tmp_path, limits=Limits(hello_ms=200, silence_ms=600)) as node:
         yield node

@@ -29,12 +29,6 @@ from tests.kit.rooms import Gateway, gateway
 FAST = Limits(window=64, commands=Rate(10_000, 10_000))
 
 
-@pytest.fixture
-async def node(where):
-    async with gateway(where) as node:
-        yield node
-
-
 async def test_asvs_8_3_2_a_moderator_who_is_removed_asks_hears_and_resumes_nothing(node):
     session = await node.session()
     async with node.viewer(session, "organiser:olga") as olga, node.viewer(session, "moderator:mio") as mio:

@@ -38,12 +38,6 @@ from tests.kit.polling import until
 from tests.kit.rooms import Gateway, gateway
 
 
-@pytest.fixture
-async def node(where):
-    async with gateway(where) as node:
-        yield node
-
-
 async def test_a_message_reaches_everybody_once_with_its_authors_card(node):
     session = await node.session()
     async with (

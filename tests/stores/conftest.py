@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.redis import RedisCluster, Replicated
+from tests.kit.redis import RedisCluster
 
 
 @pytest.fixture(scope="session")
@@ -12,16 +12,6 @@ def cluster(tmp_path_factory):
         yield cluster.start()
     finally:
         cluster.stop()
-
-
-@pytest.fixture
-def replicated(tmp_path):
-    """A master, its replica and a sentinel, for one test to ruin."""
-    replicated = Replicated(tmp_path)
-    try:
-        yield replicated.start()
-    finally:
-        replicated.stop()
 
 
 @pytest.fixture(params=["embedded", "redis", "cluster"])
