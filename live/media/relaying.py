@@ -2,7 +2,8 @@
 
 The home connects to each sibling that has viewers of the room and says, in order: the stage's facts whenever
 they change, who publishes what, who sits where, and the packets that everyone may see. The sibling answers
-with the RTCP of its router: keyframe requests and NACKs. Messages are framed as in `control`.
+with the RTCP of its router, keyframe requests and NACKs, and with the layers that nobody there wants.
+Messages are framed as in `control`.
 
 What a slow sibling does not read is dropped beyond `_UNREAD` bytes, packets only, as a full network would; a
 sibling that reads nothing at all is cut off at twice as much, and joined anew.
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from live.media.control import StageFacts, Unframer, frame
-from live.sfu import PublicationSpec, Stream
+from live.sfu import PublicationSpec, Source, Stream
+from live.sfu.relay import Resting
 from live.sfu.seating import Claim
 
 if TYPE_CHECKING:
@@ -80,9 +82,15 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True, tag="wanted"):
     packet: bytes
 
 
+class Rests(msgspec.Struct, frozen=True, array_like=True, tag="rests"):
+    """The way back: by person and source, the rids that nobody at the sibling wants; whole each time."""
+
+    idle: dict[str, dict[Source, tuple[str, ...]]]
+
+
 Forth = Join | Facts | Published | Left | Seats | Carried
 _forth = msgspec.msgpack.Decoder(Forth)
-_back = msgspec.msgpack.Decoder(Wanted)
+_back = msgspec.msgpack.Decoder(Wanted | Rests)
 
 
 class Outlet:
@@ -93,6 +101,7 @@ class Outlet:
         room: the room's name.
         present: gives what a sibling that has just joined must know.
         wanted: told what the sibling wants of a publisher.
+        rests: told what nobody at the sibling wants; nothing rests at one that has just joined.
 
     Attributes:
         dropped: packets that a slow sibling did not get.
@@ -104,10 +113,11 @@ class Outlet:
         room: str,
         present: Callable[[], list[Forth]],
         wanted: Callable[[str, bytes], None],
+        rests: Callable[[str, Resting], None],
     ) -> None:
         self.dropped = 0
         self._path, self._room = path, room
-        self._present, self._wanted = present, wanted
+        self._present, self._wanted, self._rests = present, wanted, rests
         self._writer: asyncio.StreamWriter | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -135,11 +145,15 @@ class Outlet:
         try:
             writer.write(b"".join(frame(said) for said in (Join(self._room), *self._present())))
             self._writer = writer
+            self._rests(self._path, {})
             unframer = Unframer()
             while data := await reader.read(_READ):
                 for body in unframer.feed(data):
-                    wanted = _back.decode(body)
-                    self._wanted(wanted.publisher, wanted.packet)
+                    said = _back.decode(body)
+                    if isinstance(said, Rests):
+                        self._rests(self._path, said.idle)
+                    else:
+                        self._wanted(said.publisher, said.packet)
         finally:
             self._writer = None
             writer.close()
@@ -175,6 +189,7 @@ class Inlet:
         self._room: MediaRoom | None = None
         self._writer = writer
         self._stands: dict[str, Stand] = {}
+        self._resting: Resting = {}
 
     async def run(self, reader: asyncio.StreamReader) -> None:
         """Reads until the home ends it, or breaks its rules; then what came by it is gone."""
@@ -191,6 +206,12 @@ class Inlet:
             print(f"media worker: relay: {error!r}", file=sys.stderr)  # noqa: T201  # its parent's log
         finally:
             self.close()
+
+    def rests(self, idle: Resting) -> None:
+        """Tells the home what nobody here wants, when that has changed."""
+        if idle != self._resting and not self._writer.transport.is_closing():
+            self._resting = idle
+            self._writer.write(frame(Rests({person: dict(sources) for person, sources in idle.items()})))
 
     def close(self) -> None:
         """Ends it from this side; asked twice, it does it once."""

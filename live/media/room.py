@@ -13,6 +13,7 @@ from live.media.tcp import TCP
 from live.sfu import Fanout, Relayed, Router, Source
 from live.sfu import StageNotice as Seen
 from live.sfu.pacing import Pacing
+from live.sfu.relay import Resting
 
 _SOURCES: tuple[Source, ...] = ("camera", "microphone", "screen")
 
@@ -90,9 +91,9 @@ class MediaRoom:
         wanted = set(paths) if self.home else set()
         for path in self.outlets.keys() - wanted:
             self.outlets.pop(path).close()
-        self.router.relay(bool(wanted))
+        self.router.relay(wanted)
         for path in wanted - self.outlets.keys():
-            self.outlets[path] = Outlet(path, self.name, self._present, self._wanted)
+            self.outlets[path] = Outlet(path, self.name, self._present, self._wanted, self._rests)
 
     def _present(self) -> list[Forth]:
         publishers = [p for p in self.peers.values() if p.publishes and p.srtp is not None]
@@ -107,6 +108,10 @@ class MediaRoom:
         if peer is not None:
             self.router.receive_from_sibling(peer, packet, time.monotonic())
             self.flush()
+
+    def _rests(self, sibling: str, resting: Resting) -> None:
+        self.router.rest_at_sibling(sibling, resting, time.monotonic())
+        self.flush()
 
     def _say(self, said: Forth) -> None:
         if self.outlets:
@@ -230,6 +235,8 @@ class MediaRoom:
             self._say(seats(self.router.seats()))
             if self.home:
                 self._tell(outputs.notice)
+            elif self.inlet is not None:
+                self.inlet.rests(outputs.notice.idle)
         if outputs.relayed:
             self._carry(outputs.relayed)
         self._arm()

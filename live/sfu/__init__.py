@@ -22,10 +22,11 @@ over a reload, until they leave the stage. Nobody receives their own publication
 **The curtain.** ``open`` and on stage: to everyone. Backstage, or not open: only to ``behind`` viewers. Muted
 or veiled: to nobody. Neither on stage nor backstage: to nobody.
 
-**Siblings.** A room too large for one router has a home and siblings. The home's owner calls ``relay(True)``,
-carries ``Outputs.relayed`` to each sibling, where the publishers are published under stand-ins, and brings
-the stand-ins' RTCP back by ``receive_from_sibling``. The home's facts go the same way, in order with the
-packets, and so do its seats (``take_seats``): who sits where is decided at home only.
+**Siblings.** A room too large for one router has a home and siblings. The home's owner calls ``relay`` with
+their names, carries ``Outputs.relayed`` to each, where the publishers are published under stand-ins, and
+brings back the stand-ins' RTCP by ``receive_from_sibling`` and the layers that rest there by
+``rest_at_sibling``. The home's facts go the same way, in order with the packets, and so do its seats
+(``take_seats``): who sits where is decided at home only.
 """
 
 from live.sfu.contract import (

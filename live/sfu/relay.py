@@ -7,30 +7,56 @@ or veiled never leaves the home, whatever a sibling believes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Generic
 
-from live.sfu.contract import P, Relayed, Stream
+from live.sfu.contract import P, PublicationSpec, Relayed, Source, Stream
 from live.sfu.rtcp import SenderReport, write_sr
 
 KEPT = 1024
 """Packets kept of each publisher, for siblings that lost some."""
+
+Resting = Mapping[str, Mapping[Source, tuple[str, ...]]]
+"""By person and source, the rids of layers that nobody at a sibling wants (`StageNotice.idle`)."""
 
 
 class Tap(Generic[P]):
     """Copies what siblings get.
 
     Attributes:
-        on: There are siblings.
         taken: Copied since the last `drain`.
     """
 
-    __slots__ = ("_kept", "on", "taken")
+    __slots__ = ("_kept", "_resting", "taken")
 
     def __init__(self) -> None:
         """No siblings."""
-        self.on = False
+        self._resting: dict[str, Resting] = {}
         self.taken: list[Relayed[P]] = []
         self._kept: dict[P, dict[tuple[int, int], Relayed[P]]] = {}
+
+    @property
+    def on(self) -> bool:
+        """There are siblings."""
+        return bool(self._resting)
+
+    def name(self, siblings: Iterable[str]) -> None:
+        """Take the names of all siblings. One that is new wants everything until it says what rests."""
+        self._resting = {name: self._resting.get(name, {}) for name in siblings}
+        if not self._resting:
+            self.forget()
+
+    def rest(self, sibling: str, resting: Resting) -> None:
+        """Take all that nobody at a sibling wants; of a stranger it counts for nothing."""
+        if sibling in self._resting:
+            self._resting[sibling] = resting
+
+    def wants(self, spec: PublicationSpec, rid: str | None) -> bool:
+        """Whether somebody at a sibling wants a layer, or may, for all that is known."""
+        return any(
+            (rid or "") not in resting.get(spec.owner, {}).get(spec.source, ())
+            for resting in self._resting.values()
+        )
 
     def take(self, peer: P, ssrc: int, sequence: int, packet: bytes, stream: Stream) -> None:
         """Hand on an RTP packet that everyone may see."""

@@ -27,7 +27,7 @@ from live.sfu.measures import LineMeasure, StreamMeasure, measure
 from live.sfu.numbers import SEQUENCE
 from live.sfu.publication import ACTIVE, Publication, Publisher
 from live.sfu.quality import AWAY, GOOD, LOST, Lines, grade
-from live.sfu.relay import Tap
+from live.sfu.relay import Resting, Tap
 from live.sfu.rtcp import (
     Feedback,
     KeyframeRequest,
@@ -223,11 +223,14 @@ class Router(Generic[P]):
         self._settle(now)
         return True
 
-    def relay(self, on: bool) -> None:
-        """Copy what everyone may see into ``Outputs.relayed`` from now on, or no longer."""
-        self._tap.on = on
-        if not on:
-            self._tap.forget()
+    def relay(self, siblings: Iterable[str]) -> None:
+        """Copy what everyone may see into ``Outputs.relayed`` for these siblings; for none: no longer."""
+        self._tap.name(siblings)
+
+    def rest_at_sibling(self, sibling: str, resting: Resting, now: float) -> None:
+        """Take what rests at a sibling: its ``StageNotice.idle``, whole each time."""
+        self._tap.rest(sibling, resting)
+        self._weigh_siblings(now)
 
     def receive_from_sibling(self, peer: P, data: bytes, now: float) -> None:
         """Take what a sibling asks of a publisher: keyframes, and packets that it lost on the way."""
@@ -643,14 +646,20 @@ class Router(Generic[P]):
         self._changed = True
 
     def _weigh_demand(self, now: float) -> None:
-        """Find layers that nobody wants; siblings may want whatever everyone may see."""
+        """Find layers that nobody wants, here or at a sibling."""
+        self._weigh_siblings(now)
         for publication in self._publications.values():
-            if publication.spec.kind != "video":
-                continue
-            for layer in publication.layers:
-                if self._tap.on and publication.audience is Audience.EVERYONE:
-                    layer.demand.want(now)
-                layer.demand.settle(now)
+            if publication.spec.kind == "video":
+                for layer in publication.layers:
+                    layer.demand.settle(now)
+
+    def _weigh_siblings(self, now: float) -> None:
+        """Siblings may want what everyone may see; who has to be told that a layer is wanted again, is."""
+        for publication in self._publications.values():
+            if publication.spec.kind == "video" and publication.audience is Audience.EVERYONE:
+                for layer in publication.layers:
+                    if self._tap.wants(publication.spec, layer.rid) and layer.demand.want(now):
+                        self._changed = True
 
     def _report_to(self, publisher: Publisher[P], now: float, grades: dict[str, int]) -> list[ReportBlock]:
         """Measure a publisher's streams and grade its persons, unless it is silent; gives what to report."""

@@ -8,6 +8,7 @@ import pytest
 
 from live.media import MediaFleet, MediaRefused, MediaSettings, StageFacts
 from live.media.control import SlotFacts
+from live.sfu.demand import LINGER
 
 ROOM = "room"
 
@@ -67,6 +68,25 @@ async def test_a_room_over_two_workers_is_one_stage(client, stage, link, notices
     assert sorted(numbers["homes"] for numbers in stats) == [0, 1]
     assert sum(numbers["relays"] for numbers in stats) == 1
     assert all(numbers["relay_dropped"] == 0 for numbers in stats)
+
+
+async def test_a_camera_rests_when_nobody_wants_it_at_the_sibling_either(client, stage, link, notices, wait):
+    await stage(open=True, on_stage=["ann"])
+    near, ann, far = (
+        await client().watch("bob"),
+        await client().publish("ann"),
+        await client().watch("cat"),
+    )
+    assert of(far) != of(ann) == of(near)
+    await wait(lambda: far.frames.get("v0", 0) > 5)
+    await link.choose(ROOM, near.resource, "audio")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(LINGER + 3):
+            await wait(lambda: notices[ROOM, True].idle)
+    await link.choose(ROOM, far.resource, "audio")
+    await wait(lambda: notices[ROOM, True].idle == {"ann": {"camera": [""]}}, what="told to rest")
+    await link.choose(ROOM, far.resource, "video")
+    await wait(lambda: notices[ROOM, True].idle == {}, seconds=2, what="told to go on")
 
 
 async def test_no_packet_crosses_the_curtain_by_way_of_a_sibling(client, stage, link, wait):

@@ -32,9 +32,10 @@ class Hall:
     revision: int = 0
     lose: set = field(default_factory=set)
     marks: int = 0
+    idle: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.home.relay(True)
+        self.home.relay(["sibling"])
         self.home.watch("near", "near", behind=False, slots=POOL, now=0)
         self.sibling.watch("far", "far", behind=False, slots=POOL, now=0)
         self.relay.append(("seats", self.home.seats()))
@@ -72,6 +73,7 @@ class Hall:
     def drain(self) -> None:
         out = self.home.drain()
         if out.notice is not None:
+            self.idle = out.notice.idle
             self.relay.append(("seats", self.home.seats()))
         for fanout in out.fanouts:
             for _, header in fanout.headers:
@@ -105,6 +107,8 @@ class Hall:
 
     def show(self) -> None:
         out = self.sibling.drain()
+        if out.notice is not None:
+            self.home.rest_at_sibling("sibling", out.notice.idle, self.now)
         for fanout in out.fanouts:
             for _, header in fanout.headers:
                 self.far.receive(header + fanout.body)
@@ -124,6 +128,7 @@ class Hall:
         for relayed in out.relayed:
             self.relay.append(("packet", relayed))
         if out.notice is not None:
+            self.idle = out.notice.idle
             self.relay.append(("seats", self.home.seats()))
         return out.rtcp
 
@@ -143,14 +148,14 @@ def simulcast(owner: str) -> PublicationSpec:
 
 def test_who_comes_later_learns_streams_that_are_no_longer_named() -> None:
     hall = Hall()
-    hall.home.relay(False)
+    hall.home.relay([])
     hall.stage(open=True, on_stage=["ann"])
     hall.publish("ann", simulcast("ann"))
     low, high = Camera(1000, rid="q"), Camera(2000, rid="f")
     for camera in (low, high):
         hall.up("ann", "camera", camera.frame())
         camera.rid = None  # as browsers do once they were heard
-    hall.home.relay(True)
+    hall.home.relay(["sibling"])
     for _ in range(20):
         for camera in (low, high):
             hall.up("ann", "camera", camera.frame())
@@ -227,9 +232,61 @@ def test_newer_facts_are_not_undone_by_older_ones_that_took_a_longer_way() -> No
     assert router.set_stage(open=True, revision=7, **closed)
 
 
+def film(hall: Hall, cameras: dict[str, Camera], seconds: float) -> None:
+    """A page that sends the layers which do not rest."""
+    for _ in range(round(30 * seconds)):
+        for rid, camera in cameras.items():
+            if rid not in hall.idle.get("ann", {}).get("camera", ()):
+                hall.up("ann", "camera", camera.frame())
+        hall.carry()
+        for _, packet in hall.tick(1 / 30):
+            for camera in cameras.values():
+                camera.control(packet)
+
+
+def test_a_layer_rests_when_nobody_wants_it_anywhere_and_wakes_for_a_sibling() -> None:
+    hall = Hall()
+    cameras = {"q": Camera(1000, rid="q"), "f": Camera(2000, rid="f")}
+    hall.stage(open=True, on_stage=["ann"])
+    hall.publish("ann", simulcast("ann"))
+    hall.home.leave("near", hall.now)
+    film(hall, cameras, 15.0)
+    assert hall.idle == {}, "somebody watches at the sibling"
+    hall.sibling.leave("far", hall.now)
+    film(hall, cameras, 15.0)
+    assert hall.idle == {"ann": {"camera": ("q", "f")}}
+    hall.far, came = Spectator("far"), hall.now
+    hall.sibling.watch("far", "far", behind=False, slots=POOL, now=hall.now)
+    while not hall.far.frames(5000):
+        film(hall, cameras, 1 / 30)
+        assert hall.now - came < 0.5
+    assert hall.idle == {}
+    assert hall.far.missing(5000) == []
+
+
+def test_a_sibling_that_has_just_joined_wants_everything() -> None:
+    hall = Hall()
+    cameras = {"q": Camera(1000, rid="q"), "f": Camera(2000, rid="f")}
+    hall.stage(open=True, on_stage=["ann"])
+    hall.publish("ann", simulcast("ann"))
+    hall.home.leave("near", hall.now)
+    hall.sibling.leave("far", hall.now)
+    film(hall, cameras, 15.0)
+    assert hall.idle
+    hall.home.rest_at_sibling("stranger", {}, hall.now)
+    film(hall, cameras, 1.5)
+    assert hall.idle, "what a stranger says counts for nothing"
+    hall.home.relay(["sibling", "another"])
+    film(hall, cameras, 1.5)
+    assert hall.idle == {}
+    hall.home.relay([])
+    film(hall, cameras, 15.0)
+    assert hall.idle == {"ann": {"camera": ("q", "f")}}
+
+
 def test_a_sibling_asks_no_packet_of_a_stranger() -> None:
     router = Router()
-    router.relay(True)
+    router.relay(["sibling"])
     router.receive_from_sibling("nobody", write_nack(1, 2, [3]), 0.0)
     router.receive_from_sibling("nobody", b"\x00", 0.0)
     assert router.drain().relayed == []
