@@ -6,8 +6,9 @@ server process's user and system CPU divided by the deliveries that the client c
 apart, so that batching helps nobody. Madoi alone keeps every event on disk before it tells anybody; the
 others keep nothing.
 
-Peers come from the registries: Socket.IO and `ws` by npm, uWebSockets by PyPI's socketify, nchan by Debian.
-What is missing is left out and said. `bare C` is a loop of send(), the floor.
+Peers come from the registries: Socket.IO, `ws` and uWebSockets (as Bun carries and serves by it) by npm,
+uWebSockets driven from Python by PyPI's socketify, nchan by Debian. What is missing is left out and said.
+`bare C` is a loop of send(), the floor.
 """
 
 import argparse
@@ -110,12 +111,16 @@ class Bench:
         if self._npm():
             commands["socket.io"] = ["node", self.folder / "peers/socketio.mjs"]
             commands["ws"] = ["node", self.folder / "peers/ws.mjs"]
+            commands["uWebSockets"] = [
+                self.folder / "peers/node_modules/.bin/bun",
+                self.folder / "peers/uws.mjs",
+            ]
         else:
-            self.missing += ["socket.io", "ws"]
+            self.missing += ["socket.io", "ws", "uWebSockets"]
         if importlib.util.find_spec("socketify") or self._socketify():
-            commands["uWebSockets"] = [sys.executable, HERE / "peers/uws.py", str(free_port())]
+            commands["uWS, Python"] = [sys.executable, HERE / "peers/uws_python.py", str(free_port())]
         else:
-            self.missing.append("uWebSockets")
+            self.missing.append("uWebSockets from Python")
         module = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
         if shutil.which("nginx") and module.exists():
             commands["nchan"] = self._nchan(module)
