@@ -60,6 +60,7 @@ bench-fanout: $(venv)/.runtime ## µs of CPU per packet and viewer of both fan-o
 	@$(bin)/python benchmarks/fanout.py
 
 bench-media: $(venv)/.runtime ## Madoi's two bodies and Janus in turn: µs of CPU per packet and viewer (takes minutes; apt install janus)
+	@test "$$(id -u)" != 0 || $(bin)/python benchmarks/media.py 1500 --apart --only native
 	@$(bin)/python benchmarks/media.py
 
 bench-lines: system $(venv)/.development $(client) ## Picture and sound on bad lines, in real browsers (root; docs/benchmarks.md)

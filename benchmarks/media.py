@@ -6,9 +6,11 @@ round by round; medians count. The load client is the same for all; of most view
 the count only. Times are the server process's user and system CPU, which on one machine includes the kernel's
 way to the viewer's socket. The last line is JSON, of 300 viewers if they were measured.
 
-Run: ``python benchmarks/media.py [viewers ...] [--rounds N] [--seconds S] [--only NAME] [--spread]``;
-with 100, 300 and 1,000 viewers it takes five minutes. `--spread` lets a frame's packets come one by one
-over the time of the frame, as behind a slow line, instead of at once.
+Run: ``python benchmarks/media.py [viewers ...] [--rounds N] [--seconds S] [--only NAME] [--spread]
+[--apart]``; with 100, 300 and 1,000 viewers it takes five minutes. `--spread` lets a frame's packets come
+one by one over the time of the frame, as behind a slow line, instead of at once. `--apart` (root) gives the
+server the first core for itself, and the second one all that would be on other machines: the load client and
+the kernel's way in to the viewers' sockets, by receive packet steering in a network namespace of its own.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from live.media.udp import advertised
 LIMIT = 900.0
 """The whole ends after so long, seconds."""
 JSON_VIEWERS = 300
+_INSIDE = "MADOI_BENCH_APART"
 
 
 class Column:
@@ -87,6 +90,8 @@ async def compare(
             hall = Hall(server, host, spread=chosen.spread)
             halls.append((hall, column))
             await hall.open()
+            if chosen.apart:
+                process.keep_to(server.pid, core=0)
             column.setup, column.memory = await hall.fill(count)
         for turn in range(chosen.rounds + 1):
             for hall, column in halls:
@@ -161,6 +166,16 @@ async def run(chosen: argparse.Namespace) -> None:
     print(json.dumps(said.get(JSON_VIEWERS) or said[chosen.viewers[-1]]))
 
 
+def set_apart() -> None:
+    """Starts this program anew, on the second core and in a network and mount namespace of its own."""
+    steer = (
+        "mount -t sysfs sysfs /sys && ip link set lo up && echo 2 > /sys/class/net/lo/queues/rx-0/rps_cpus"
+    )
+    words = ["--net", "--mount", "sh", "-c", f'{steer} && exec taskset --cpu-list 1 "$@"', "sh"]
+    os.environ[_INSIDE] = "1"
+    os.execvp("unshare", ["unshare", *words, sys.executable, *sys.argv])  # noqa: S606  # ourselves
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What it costs to send one stage to many viewers.")
     parser.add_argument("viewers", nargs="*", type=int, default=[100, 300, 1000])
@@ -168,7 +183,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--spread", action="store_true", help="packets one by one, not a frame at once")
-    uvloop.run(run(parser.parse_args()))
+    parser.add_argument("--apart", action="store_true", help="a core for the server alone (root)")
+    chosen = parser.parse_args()
+    if chosen.apart and _INSIDE not in os.environ:
+        set_apart()
+    uvloop.run(run(chosen))
 
 
 if __name__ == "__main__":

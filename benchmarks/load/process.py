@@ -16,6 +16,12 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
+def keep_to(pid: int, core: int) -> None:
+    """Lets a process, with all its threads and those to come, run on one core only."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 def memory(pid: int) -> int:
     """Bytes of a process that are in memory now."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
