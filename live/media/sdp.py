@@ -16,8 +16,8 @@ from live.media.control import SDP_LIMIT
 from live.media.ice import Credentials
 from live.sfu import Codec, Encoding
 
-#: Lines of media one description may have.
-LINE_LIMIT = 32
+#: Media sections one description may have, and lines of text, of which browsers write some hundreds.
+LINE_LIMIT, TEXT_LIMIT = 32, 2048
 
 #: Characters that RFC 8839 §5.4 allows in a ufrag (4 to 256) and a password (22 to 256).
 _UFRAG = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")
@@ -115,14 +115,16 @@ def read_description(text: str) -> Description:
         raise SdpError("the description is too long")
     if not text.startswith("v=0"):
         raise SdpError("a description starts with v=0")
-    own: list[str] = []
+    kept = [line for line in text.splitlines() if not line.startswith(_PASSING)]
+    if len(kept) > TEXT_LIMIT:
+        raise SdpError("the description has too many lines")
+    own: dict[str, str] = {}
 
     def take(found: re.Match[str]) -> str:
-        own.append(found[2])
-        return f"{found[1]}{_placeholder(own.index(found[2]))}"
+        return found[1] + own.setdefault(found[2], _placeholder(len(own)))
 
-    read = _read(_OWN.sub(take, _ORIGIN.sub("o=- 1 1 IN IP4 0.0.0.0", _PASSING.sub("", text))))
-    values = {_placeholder(own.index(value)): value for value in own}
+    read = _read(_OWN.sub(take, _ORIGIN.sub("o=- 1 1 IN IP4 0.0.0.0", "\r\n".join(kept))))
+    values = {placeholder: value for value, placeholder in own.items()}
     return replace(read, lines=tuple(_with(line, values) for line in read.lines)) if own else read
 
 
@@ -132,8 +134,9 @@ _OWN = re.compile(r"^(a=(?:ice-ufrag:|ice-pwd:|fingerprint:[\w-]+ ))(\S+)(?=\r?$
 #: Names the session, which nothing here reads.
 _ORIGIN = re.compile(r"^o=\S+ \d+ \d+ IN IP[46] \S+(?=\r?$)", re.MULTILINE)
 
-#: Lines that nothing here reads: we are ICE-lite, and learn addresses from checks.
-_PASSING = re.compile(r"^a=(?:candidate:.*|end-of-candidates)\r?\n", re.MULTILINE)
+#: Lines that nothing here reads: we are ICE-lite, and learn addresses from checks; and we tell what feedback
+#: we give whatever is offered, while aiortc would join each one that is to each codec.
+_PASSING = ("a=candidate:", "a=end-of-candidates", "a=rtcp-fb:")
 
 
 def _placeholder(number: int) -> str:
@@ -155,6 +158,8 @@ def _read(text: str) -> Description:
     sections = _sections(text)
     if len(sections) > LINE_LIMIT + 1:
         raise SdpError("too many media sections")
+    if any(sum(line.startswith("a=rtpmap:") for line in section) > _PT_LIMIT for section in sections):
+        raise SdpError("more codecs than payload types")
     try:
         parsed = SessionDescription.parse(text)
         usual = _direction(sections[0], "sendrecv")
@@ -281,7 +286,7 @@ def _encodings(media: MediaDescription) -> tuple[Encoding, ...]:
 
 
 def _rids(section: Sequence[str]) -> tuple[str, ...]:
-    sent = [value.split()[0] for value in _values(section, "rid") if value.split()[1:2] == ["send"]]
+    sent = {value.split()[0] for value in _values(section, "rid") if value.split()[1:2] == ["send"]}
     if any(not _RID.fullmatch(rid) for rid in sent):
         raise SdpError("a rid is malformed")
     for value in _values(section, "simulcast"):

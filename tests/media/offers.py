@@ -1,8 +1,10 @@
 """Offers in the dialects of those who publish and play, written by ourselves after what each sends.
 
 What differs: names of sections, where credentials and fingerprints stand, DTLS roles, directions, bundle-only
-ports, payload types, which lines about streams there are, and the ends of lines.
+ports, payload types, which lines about streams there are, and the ends of lines. At the end those of nobody.
 """
+
+from live.media.control import SDP_LIMIT
 
 ICE = "a=ice-ufrag:f0xy\na=ice-pwd:0123456789abcdefghijklmn"
 PRINT = "a=fingerprint:sha-256 " + ":".join(f"{n:02X}" for n in range(32))
@@ -301,3 +303,38 @@ def player(text: str, direction: str = "recvonly") -> str:
     for one in ("a=sendonly", "a=sendrecv"):
         turned = turned.replace(f"{one}\n", f"a={direction}\n")
     return turned
+
+
+_HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+_SECTION = _HEAD + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
+_CODECS = _SECTION + "".join(f"a=rtpmap:{n} a/1\r\n" for n in range(128))
+
+#: Beginnings and lines, to be repeated, of descriptions that want much work of a careless reader.
+HOSTILE = {
+    "feedback to every codec": (_CODECS, "a=rtcp-fb:* b"),
+    "feedback to the last codec": (_CODECS, "a=rtcp-fb:127 b"),
+    "feedback to more codecs than there are": (_SECTION, "a=rtpmap:96 a/1\r\na=rtcp-fb:* b"),
+    "feedback behind other ends of lines": (_SECTION, "a=rtpmap:96 a/1\x0ba=rtcp-fb:* b\x0b"),
+    "feedback behind carriage returns": (_SECTION, "a=rtpmap:96 a/1\ra=rtcp-fb:* b\r"),
+    "parameters of the last codec": (_CODECS, "a=fmtp:127 c"),
+    "codecs": (_SECTION, "a=rtpmap:96 a/1"),
+    "streams": (_SECTION, "a=ssrc:{n} a:b"),
+    "groups of streams": (_SECTION, "a=ssrc:{n} a:b\r\na=ssrc-group:FID {n} 2"),
+    "fragments": (_SECTION, "a=ice-ufrag:user{n}"),
+    "passwords": (_SECTION, "a=ice-pwd:{n:022}"),
+    "fingerprints": (_SECTION, "a=fingerprint:s {n}"),
+    "fingerprints in all sections": (_HEAD + "m=video 9 RTP 96\r\n" * 32, "a=fingerprint:s {n}"),
+    "extensions": (_SECTION, "a=extmap:1 x:{n}"),
+    "layers": (_SECTION + f"a=simulcast:send {';'.join(map(str, range(4000)))}\r\n", "a=rid:{n} send"),
+    "candidates": (_SECTION, "a=candidate:1 1 udp 1 192.0.2.9 5 typ host"),
+    "sections": (_HEAD, "m=video 9 RTP 96"),
+    "formats": (_SECTION.replace("96", "96 " * 20000), ""),
+    "bundle": (_HEAD + f"a=group:BUNDLE {'0 ' * 30000}\r\n", ""),
+}
+
+
+def hostile(name: str, most: int = SDP_LIMIT) -> str:
+    """The description of `HOSTILE` in so many repeated lines, as long as it may be."""
+    head, line = HOSTILE[name]
+    more = "".join(f"{line}\r\n".format(n=n) for n in range(most - head.count("\n")))
+    return (head + more)[:SDP_LIMIT].rpartition("\n")[0]

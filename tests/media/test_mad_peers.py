@@ -1,6 +1,7 @@
 """An authenticated peer gone mad costs itself: whoever watches beside it goes on seeing."""
 
 import asyncio
+import contextlib
 import random
 import socket
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from live.media.budget import RTCP_PACKETS, RTP_PACKETS, Bucket, Budget
 from live.media.control import SDP_LIMIT
 from live.sfu.rtcp import write_nack, write_pli
 from live.sfu.rtp import Rtp, write_rtp
+from tests.media.offers import HOSTILE, hostile
 
 ROOM = "room"
 DICE = random.Random(7)  # noqa: S311  # rubbish that is the same each time
@@ -142,6 +144,15 @@ async def offers_giants(at):
     assert refusal.value.status == 413
 
 
+async def offers_what_multiplies(at):
+    asked = [at.link.publish(ROOM, "mad", "screen", hostile(name)) for name in HOSTILE]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {answer.status for answer in answers} <= {400, 422}
+    for name in HOSTILE:  # what does not fit is countered by an offer of ours
+        with contextlib.suppress(MediaRefused):
+            await at.link.delete(ROOM, (await at.link.watch(ROOM, "mad", False, hostile(name))).resource)
+
+
 async def strangers_flood_the_port(at):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.connect(("127.0.0.1", at.link.port))
@@ -157,6 +168,7 @@ MADNESS = (
     sends_rubbish_as_rtcp,
     patches_without_end,
     offers_giants,
+    offers_what_multiplies,
     strangers_flood_the_port,
     replays_what_was_sent,
     forges_streams,

@@ -1,4 +1,5 @@
 import contextlib
+import time
 
 import pytest
 from aiortc import RTCPeerConnection
@@ -21,8 +22,9 @@ from live.media.negotiation import (
     write_publication_answer,
     write_watch_answer,
 )
-from live.media.sdp import SdpError, _read, by_quality, read_description, read_fragment
+from live.media.sdp import TEXT_LIMIT, SdpError, _read, by_quality, read_description, read_fragment
 from live.sfu import LOUDEST, STAGE
+from tests.media.offers import HOSTILE, hostile
 
 LOCAL = Local(
     Passwords(b"secret").fresh(), "sha-256 " + ":".join(["AB"] * 32), candidates(["192.0.2.1"], 8443)
@@ -321,3 +323,26 @@ def test_the_pool_gives_a_persons_picture_and_sound_one_stream() -> None:
     without_opus = offer.replace("sendonly", "recvonly").replace("SAVPF 111 63", "SAVPF 63")
     slots = take_answer(read_description(without_opus.replace("actpass", "active")))
     assert {slot.kind for slot in slots} == {"video"}
+
+
+@pytest.mark.parametrize("most", [SDP_LIMIT, TEXT_LIMIT], ids=["bytes", "lines"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_asvs_15_2_2_no_description_keeps_the_worker_busy(name: str, most: int) -> None:
+    """Whatever the longest descriptions say, it is little work: others' media has to go on meanwhile."""
+    text = hostile(name, most)
+    _read.cache_clear()
+    begun = time.process_time()
+    with contextlib.suppress(SdpError):
+        read_description(text)
+    assert time.process_time() - begun < 0.5
+
+
+def test_what_is_told_of_feedback_and_candidates_does_not_matter() -> None:
+    bare = "".join(line for line in CHROMIUM.splitlines(keepends=True) if not line.startswith("a=rtcp-fb:"))
+    assert read_description(bare) == read_description(CHROMIUM)
+    assert read_description(CHROMIUM + "a=candidate:1 1 udp 1 192.0.2.9 5 typ host") == read_description(bare)
+    assert len(read_description(bare).lines[1].codecs) == 3
+    with pytest.raises(SdpError):
+        read_description(CHROMIUM + "a=rtpmap:35 AV1/90000\r\n" * 129)
+    with pytest.raises(SdpError):
+        read_description(CHROMIUM + "a=x-nothing\r\n" * TEXT_LIMIT)
