@@ -181,7 +181,10 @@ class Router(Generic[P]):
         self._ask_keyframes(now)
 
     def leave(self, peer: P, now: float) -> None:
-        """Forget a peer and all it published and watched; its person counts as away while on stage."""
+        """Forget a peer and all it published and watched.
+
+        Its person counts as away while placed, unless a camera or microphone of theirs is still here.
+        """
         viewer = self._viewers.pop(peer, None)
         if viewer is not None:
             for downtrack in viewer.downtracks:
@@ -196,7 +199,8 @@ class Router(Generic[P]):
                 publisher.remove(publication)
                 self._publications.pop(publication.spec.id)
                 self._withdraw(publication)
-                self._vanished.add(publication.spec.owner)
+                if not self._stage.shows(publication.spec.owner):
+                    self._vanished.add(publication.spec.owner)
             self._settle(now)
 
     def set_stage(

@@ -80,6 +80,10 @@ class Stage(Generic[P]):
         }
         return shrank
 
+    def shows(self, person: str) -> bool:
+        """Whether a person publishes a camera or a microphone: a screen alone is nobody."""
+        return any(owner == person and source != "screen" for owner, source, _ in self.publications)
+
     def may_see(self, viewer: Viewer[P], publication: Publication[P]) -> bool:
         """The curtain, the mute, the veil, and the viewer's own tier; and nobody sees their own."""
         audience = publication.audience

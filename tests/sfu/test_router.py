@@ -381,6 +381,25 @@ def test_somebody_with_one_silent_peer_of_two_is_not_away():
     assert theatre.notices[-1].lines == {"ann": 3}
 
 
+@pytest.mark.parametrize(
+    ("published", "left", "away"),
+    [
+        (("camera", "screen"), "screen", set()),
+        (("microphone", "screen"), "screen", set()),
+        (("camera", "screen"), "camera", {"ann"}),
+        (("screen",), "screen", {"ann"}),
+    ],
+)
+def test_who_stops_sharing_a_screen_is_there_and_who_has_lost_face_and_voice_is_not(published, left, away):
+    router: Router[str] = Router()
+    curtain_up(router)
+    for n, source in enumerate(published):
+        spec = sound_spec("ann", 1000) if source == "microphone" else None
+        router.publish(source, spec or camera_spec("ann", 1100 + 100 * n, source=source, id=source), 1.0)
+    router.leave(left, 2.0)
+    assert router.drain().notice.away == away
+
+
 def test_a_muted_source_leaves_nothing_to_resend_and_needs_a_keyframe_afterwards():
     theatre = Theatre()
     theatre.stage(["ann"])
