@@ -17,7 +17,8 @@ network: malformed bytes are counted (`Router.stats`). Calls raise `ValueError` 
 
 **Seats.** A person with a place on stage or backstage who publishes takes the lowest free seat: ``v0``… for
 the camera, ``screen`` for the screen, ``a0``… for sound, the same for every viewer. The seat stays theirs
-over a reload, until they leave the stage. Nobody receives their own publications.
+over a reload, until they leave the stage; who is only backstage yields it to somebody on stage when no other
+is free. Nobody receives their own publications.
 
 **The curtain.** ``open`` and on stage: to everyone. Backstage, or not open: only to ``behind`` viewers. Muted
 or veiled: to nobody. Neither on stage nor backstage: to nobody.

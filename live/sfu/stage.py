@@ -72,7 +72,8 @@ class Stage(Generic[P]):
                 if audience is Audience.NOBODY and publication.spec.source == "microphone":
                     self.voices.forget(publication.spec.owner)
         if self.decides_seats:
-            self._seating.seat(self.facts.on_stage | self.facts.backstage, self.publications)
+            backstage = self.facts.backstage
+            self._seating.seat(self.facts.on_stage - backstage, backstage, self.publications)
         self._seated = {
             seat: self.publications[claim]
             for seat, claim in self._seating.holders.items()

@@ -125,12 +125,12 @@ def test_a_persons_picture_and_sound_have_seats_of_one_number():
     )]  # fmt: skip
     everyone = {"ann", "ben", "cid", "dan"}
     for n in range(len(claims)):
-        seating.seat(everyone, claims[: n + 1])
+        seating.seat(everyone, (), claims[: n + 1])
     assert {seat: claim[0] for seat, claim in seating.holders.items()} == {
         "a0": "ann", "v1": "ben", "v2": "cid", "v0": "ann", "a2": "cid", "a1": "ben",
     }  # fmt: skip
-    seating.seat(everyone, [c for c in claims if c[0] != "ben"])
-    seating.seat(everyone, [*(c for c in claims if c[0] != "ben"), ("dan", "camera", "video")])
+    seating.seat(everyone, (), [c for c in claims if c[0] != "ben"])
+    seating.seat(everyone, (), [*(c for c in claims if c[0] != "ben"), ("dan", "camera", "video")])
     assert seating.holders["v1"][0] == "dan"
 
 
@@ -138,23 +138,74 @@ def test_seats_are_the_lowest_free_and_kept_over_a_reload():
     seating = Seating(2, 2)
     ann, ben, cid = ("ann", "camera", "video"), ("ben", "camera", "video"), ("cid", "camera", "video")
     everyone = {"ann", "ben", "cid"}
-    seating.seat(everyone, [ann, ben])
+    seating.seat(everyone, (), [ann, ben])
     assert seating.holders == {"v0": ann, "v1": ben}
-    seating.seat(everyone, [ben])
+    seating.seat(everyone, (), [ben])
     assert seating.holders == {"v0": ann, "v1": ben}
-    seating.seat(everyone, [ben, cid])
+    seating.seat(everyone, (), [ben, cid])
     assert seating.holders == {"v0": cid, "v1": ben}
-    seating.seat({"cid"}, [cid, ben])
+    seating.seat({"cid"}, (), [cid, ben])
     assert seating.holders == {"v0": cid}
 
 
 def test_one_screen_at_a_time():
     seating = Seating(2, 2)
     first, second = ("ann", "screen", "video"), ("ben", "screen", "video")
-    seating.seat({"ann", "ben"}, [first, second])
+    seating.seat({"ann", "ben"}, (), [first, second])
     assert seating.holders == {"screen": first}
-    seating.seat({"ann", "ben"}, [second])
+    seating.seat({"ann", "ben"}, (), [second])
     assert seating.holders == {"screen": second}
+
+
+def test_who_is_on_stage_takes_the_seat_of_somebody_backstage_and_gives_it_back_to_nobody():
+    seating = Seating(2, 2)
+    claims = [(name, "camera", "video") for name in ("ann", "ben", "cid")]
+    backstage = {"ann", "ben"}
+    seating.seat((), backstage, claims[:2])
+    seating.seat({"cid"}, backstage, claims)
+    assert seating.holders == {"v0": claims[2], "v1": claims[1]}
+    seating.seat({"cid"}, backstage, claims[:2])
+    assert seating.holders == {"v0": claims[2], "v1": claims[1]}  # she is reloading
+    seating.seat((), backstage, claims[:2])
+    assert seating.holders == {"v0": claims[0], "v1": claims[1]}
+    seating.seat((), {*backstage, "cid"}, claims[1:])
+    assert seating.holders == {"v0": claims[2], "v1": claims[1]}  # among equals, who does not publish yields
+
+
+def test_the_sound_of_a_screen_takes_nobodys_voice():
+    seating = Seating(2, 2)
+    ann, ben = (("ann", "microphone", "audio"), ("ben", "microphone", "audio"))
+    film = ("ann", "screen", "audio")
+    seating.seat({"ann", "ben"}, (), [ann, film])
+    assert seating.holders == {"a0": ann, "a1": film}
+    seating.seat({"ann", "ben"}, (), [ann, film, ben])
+    assert seating.holders == {"a0": ann, "a1": ben}
+    seating.seat({"ann", "ben"}, (), [film, ben])
+    assert seating.holders == {"a0": ann, "a1": ben}
+
+
+SOURCES = (("camera", "video"), ("microphone", "audio"), ("screen", "video"), ("screen", "audio"))
+PEOPLE = [f"p{n}" for n in range(12)]
+people = st.sampled_from(PEOPLE)
+toggles = st.lists(st.tuples(people, st.sampled_from(SOURCES)), max_size=20, unique=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sets(people, max_size=6), st.sets(people), toggles), max_size=12))
+def test_six_on_stage_who_publish_have_their_seats_and_keep_them_whoever_comes_and_goes(changes):
+    seating, published, before = Seating(6, 6), [], {}
+    for on_stage, others, toggled in changes:
+        claims = {(person, source, kind) for person, (source, kind) in toggled}
+        published = [c for c in published if c not in claims] + sorted(claims.difference(published))
+        seating.seat(on_stage, others - on_stage, published)
+        now = {claim: seat for seat, claim in seating.holders.items()}
+        assert len(now) == len(seating.holders)
+        assert now.keys() >= {c for c in published if c[0] in on_stage and c[1] != "screen"}
+        kept = {c: seat for c, seat in before.items() if c[0] in on_stage}
+        assert {c: now.get(c) for c in kept} == kept
+        before = {c: seat for c, seat in now.items() if c[0] in on_stage and c[1] != "screen"}
+        sharing = [c for c in published if c[0] in on_stage and c[1:] == ("screen", "video")]
+        assert not sharing or seating.holders["screen"] in sharing
 
 
 rates = st.lists(st.integers(50, 3000), min_size=1, max_size=3).map(sorted)

@@ -351,6 +351,20 @@ def test_seats_are_the_same_for_everybody_and_kept_over_a_reload():
     assert steady(bob.frames(5001))
 
 
+def test_a_full_backstage_hides_nobody_on_stage():
+    router: Router[str] = Router()
+    crew = [f"crew{n}" for n in range(6)]
+    router.set_stage(open=True, on_stage=["ann"], backstage=crew, muted={}, veiled=False, now=1.0)
+    router.watch("bob", "bob", False, POOL, 1.0)
+    for n, person in enumerate([*crew, "ann"]):
+        router.publish(person, camera_spec(person, 1000 + 100 * n), 1.0)
+    assert {seat for seat, x in router.drain().notice.slots.items() if x.person == "ann"} == {"v0"}
+    key = vp8_payload(1, key=True)
+    rtp = Rtp(marker=0, pt=96, sequence=1, timestamp=9, ssrc=1600, extensions={}, payload=key)
+    router.receive_rtp("ann", write_rtp(rtp), 1.1)
+    assert [peer for fanout in router.drain().fanouts for peer, _ in fanout.headers] == ["bob"]
+
+
 def test_a_silent_publisher_is_away_and_comes_back():
     theatre = Theatre()
     theatre.stage(["ann"])
