@@ -468,10 +468,13 @@ class Plane:
             if holder not in (None, peer) and _holds(holder, now):
                 self._strange += 1
                 return
+            former = peer.former
             proven, forgotten = peer.take_check(message, ufrag, address, now)
         except StunError:
             self._strange += 1
             return
+        if former is not None and peer.former is None:
+            self._by_ufrag.pop(former.ufrag, None)
         if proven:
             self._by_address[address] = peer
             self._by_host.setdefault(address[0], {})[peer] = None

@@ -81,6 +81,21 @@ async def test_any_request_is_answered_or_refused(sdp, resource, etag) -> None:
             ask()
 
 
+async def test_nothing_is_left_of_a_peer_after_ice_restarts(plane) -> None:
+    answer = plane.publish("room", "ann", "camera", OBS)
+    peer = plane._peers[answer.resource]
+    for n in range(3):
+        before = peer.local
+        plane.trickle("room", answer.resource, f"a=ice-ufrag:new{n}\na=ice-pwd:{n:022}", "*")
+        assert plane._by_ufrag.keys() == {before.ufrag, peer.local.ufrag}
+        plane._receive(_check(*before), PEER)
+        assert plane._by_ufrag.keys() == {before.ufrag, peer.local.ufrag}
+        plane._receive(_check(*peer.local), PEER)
+        assert plane._by_ufrag == {peer.local.ufrag: peer}
+    plane.delete("room", answer.resource)
+    assert plane._by_ufrag == plane._by_address == plane._by_host == {}
+
+
 async def test_a_publisher_whose_port_changed_is_heard_before_a_check_proves_it(plane) -> None:
     plane.stage("room", StageFacts(open=True, on_stage=["ann"]))
     peer = plane._peers[plane.publish("room", "ann", "camera", OBS).resource]
