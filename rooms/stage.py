@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Source = Literal["camera", "microphone", "screen"]
 SOURCES: Final[tuple[Source, ...]] = ("camera", "microphone", "screen")
 SEATS: Final = 6
+SEAT_KEPT_MS: Final = 120_000
+"""How long the seat of somebody is kept whose line is lost."""
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -196,6 +198,20 @@ class TakeOff(Command, frozen=True, tag="take_off"):
         """Unseat."""
         off: list[Event] = [Unseated(person=self.person)] if self.person in room.stage.seats else []
         return off + put_down(room, self.person, "off")
+
+
+class ExpireSeat(Command, frozen=True, tag="expire_seat"):
+    """End the seat of somebody whose line stays lost (asked by the server's clock, never over the wire)."""
+
+    needs: ClassVar = STAFF_ROLES
+    act: ClassVar = "expire_seat"
+    person: str
+
+    def decide(self, room: "Room", asked: Asked) -> list[Event]:
+        """As if taken off the stage; who is not on it any more stays where they are."""
+        if self.person not in room.stage.seats:
+            return []
+        return TakeOff(person=self.person).decide(room, asked)
 
 
 class StepDown(Command, frozen=True, tag="step_down"):

@@ -115,7 +115,7 @@ AnyCommand = (
     | polling.CastBallot
 )
 """What may come over the wire. The server alone asks `Open`, `VoidLinks`,
-`Arrive`, `ForgetMe` and `ExpireHands`."""
+`Arrive`, `ForgetMe`, `ExpireHands` and `ExpireSeat`."""
 
 EVENTS: Final[tuple[type[core.Event], ...]] = get_args(AnyEvent)
 COMMANDS: Final[tuple[type[core.Command], ...]] = get_args(AnyCommand)

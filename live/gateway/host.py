@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from live.gateway.absence import Absences
 from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
@@ -28,6 +29,7 @@ from live.protocol.frames import (
     Server,
     Signal,
     Snapshot,
+    Stage,
     Typing,
     Welcome,
     You,
@@ -39,6 +41,7 @@ from rooms import Refused as Refusal
 from rooms.chat import Post
 from rooms.door import CardAtDoorChanged, CardChanged, Filed, Forgotten, TellCard
 from rooms.session import LinksVoided
+from rooms.stage import ExpireSeat
 
 log = structlog.get_logger()
 
@@ -103,6 +106,7 @@ class Host:
         self.members: dict[str, Member] = {}
         self.presence = Presence()
         self._tallies = Tallies()
+        self._absences = Absences()
         self.used_at = setting.clock()
         self._setting = setting
         self._cards = Cards({})
@@ -369,6 +373,8 @@ class Host:
     def notify(self, frames: Mapping[Level, Server]) -> None:
         """Send everybody the frame of the highest level that they reach; a newer notice replaces an older."""
         self._notices = {level: Message.of(frame) for level, frame in frames.items()}
+        if isinstance(stage := frames.get(Level.STAGE), Stage):
+            self._absences.told(stage, self.room, self._setting.clock())
         for member in self.members.values():
             self._notice(member)
 
@@ -549,7 +555,8 @@ class Host:
 
     async def tick(self, now: int) -> None:
         """Renew leases, look who is there, send signals, and ask what the clock demands."""
-        for command in due(self.room, now):
+        late = [ExpireSeat(person=person) for person in self._absences.over(self.room, now)]
+        for command in [*due(self.room, now), *late]:
             self.wish(SERVER, command, "", lambda _outcome: None)
         if not self.members:
             return

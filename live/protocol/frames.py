@@ -283,7 +283,7 @@ class Stage(Server, frozen=True):
         slots: Whose track is in which media line, by its `mid`.
         speaking: The active speaker.
         lines: Quality of each person's line, 0 (lost) to 3 (good).
-        away: People on stage whose line is lost and whose seat is kept.
+        away: People on stage whose line is lost and whose seat is kept, for two minutes.
         gone: Media workers that have died, newest last. Up to its first dot a WHIP or WHEP resource is named
             after its worker; whoever has one of these publishes or watches anew at once.
         idle: By person and source, the encodings (rids, "" for one without) that nobody wants now. Only those

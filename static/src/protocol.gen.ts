@@ -747,7 +747,7 @@ export interface StageFrame {
   speaking?: string | null;
   /** Quality of each person's line, 0 (lost) to 3 (good). */
   lines?: Record<string, number>;
-  /** People on stage whose line is lost and whose seat is kept. */
+  /** People on stage whose line is lost and whose seat is kept, for two minutes. */
   away?: string[];
   /** Media workers that have died, newest last. Up to its first dot a WHIP or WHEP resource is named after its worker; whoever has one of these publishes or watches anew at once. */
   gone?: string[];

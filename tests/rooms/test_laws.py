@@ -33,6 +33,7 @@ from rooms.door import Admit, SayAtDoor, TellCard
 from rooms.hands import ExpireHands
 from rooms.polling import PollForm
 from rooms.queue import Approve, Ask, Withdraw
+from rooms.stage import ExpireSeat
 from tests.kit.mirror import Mirror
 from tests.kit.personas import ROLES, Table, blinded
 
@@ -89,7 +90,7 @@ def strategy(table: Table, command: type) -> st.SearchStrategy:
     return made
 
 
-ASKABLE = [*COMMANDS, Arrive, ForgetMe, ExpireHands, TellCard]
+ASKABLE = [*COMMANDS, Arrive, ForgetMe, ExpireHands, ExpireSeat, TellCard]
 ORDINARY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

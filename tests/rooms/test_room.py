@@ -4,7 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms import Arrive, Level, Refused, Role, SetState, Settings, State, due, next_due, stage_truth, visible
+from rooms import (
+    COMMANDS,
+    Arrive,
+    Level,
+    Refused,
+    Role,
+    SetState,
+    Settings,
+    State,
+    due,
+    next_due,
+    stage_truth,
+    visible,
+)
+from rooms.acts import ActRecorded
 from rooms.chat import DeleteMessage, EditMessage, Pin, Post, React, ReviewHeld, SetChatRules
 from rooms.door import (
     Admit,
@@ -22,7 +36,17 @@ from rooms.door import (
 )
 from rooms.hands import AnswerInvitation, Invite, LowerHand, RaiseHand, SetHands
 from rooms.signals import FEWEST, KINDS, WINDOW_MS, Waves
-from rooms.stage import BringOn, LiftVeil, MuteSource, SetTimer, Spotlight, StepDown, StopEverything, TakeOff
+from rooms.stage import (
+    BringOn,
+    ExpireSeat,
+    LiftVeil,
+    MuteSource,
+    SetTimer,
+    Spotlight,
+    StepDown,
+    StopEverything,
+    TakeOff,
+)
 from rooms.text import clean, clean_name, graphemes
 from tests.kit.personas import ROLES, table
 
@@ -151,6 +175,34 @@ def test_an_attendee_comes_on_stage_by_consent_and_goes_back():
     made.ask("aoi", StepDown())
     truth = stage_truth(made.room)
     assert "aoi" not in truth.on_stage + truth.backstage
+
+
+def test_a_seat_that_expires_leaves_an_expert_backstage_and_an_attendee_in_the_audience():
+    made = table()
+    made.ask("mika", Invite(person="aoi"))
+    made.ask("aoi", AnswerInvitation(accept=True))
+    made.ask("mika", BringOn(person="aoi"))
+    for person in ("sara", "aoi"):
+        events = made.ask("olga", ExpireSeat(person=person))
+        acts = [event.act for event in events if isinstance(event, ActRecorded)]
+        assert [(act.what, act.about) for act in acts] == [("expire_seat", person)]
+        assert made.ask("olga", ExpireSeat(person=person)) == []
+    truth = stage_truth(made.room)
+    assert truth.on_stage == ["taro"]
+    assert "sara" in truth.backstage
+    assert "aoi" not in truth.backstage
+    made.ask("mika", BringOn(person="sara"))
+    assert stage_truth(made.room).on_stage == ["taro", "sara"]
+
+
+def test_a_seat_of_somebody_who_is_not_on_stage_does_not_expire():
+    made = table()
+    made.ask("mika", Invite(person="aoi"))
+    made.ask("aoi", AnswerInvitation(accept=True))
+    assert made.ask("olga", ExpireSeat(person="aoi")) == []
+    with pytest.raises(Refused, match="forbidden"):
+        made.ask("sara", ExpireSeat(person="taro"))
+    assert ExpireSeat not in COMMANDS
 
 
 def test_an_invitation_expires_and_a_refusal_is_for_the_staff():

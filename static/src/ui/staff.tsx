@@ -584,7 +584,11 @@ function Acts() {
             <li key={act.id} class="small">
               <time class="num soft">{clock(act.at)}</time>
               <span>
-                <span class="strong">{room.cards[act.by]?.name ?? t.roles.organiser}</span>{" "}
+                <span class="strong">
+                  {act.what === "expire_seat"
+                    ? t.staff.byItself
+                    : (room.cards[act.by]?.name ?? t.roles.organiser)}
+                </span>{" "}
                 {t.acts[act.what] ?? act.what} {about(act.about)}
               </span>
             </li>
