@@ -299,7 +299,7 @@ class Layer(Generic[P]):
         elif codec.name == "h264":
             packet.temporal = self._disposable(packet, head, follows=follows)
         if head.picture_id is not None:
-            self._number_picture(packet, head, restarts=newest and head.keyframe)
+            self._number_picture(packet, head, restarts=newest and packet.keyframe)
         return packet
 
     def _describe(self, packet: Packet, data: bytes, now: float, *, newest: bool) -> None:

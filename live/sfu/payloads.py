@@ -183,28 +183,6 @@ class Av1(PayloadHead):
 HEADS: dict[str, type[PayloadHead]] = {"vp8": Vp8, "vp9": Vp9, "h264": H264, "av1": Av1}
 
 
-def starts_keyframe(codec: str, payload: bytes, descriptor: bytes | None = None) -> bool:
-    """Whether a decoder can start with this packet.
-
-    Args:
-        codec: Encoding name in lower case. Codecs not known here have no delta frames: always True.
-        payload: Of one packet.
-        descriptor: The dependency descriptor extension, which is believed before the payload.
-
-    Raises:
-        Malformed: The payload is shorter than its format says.
-    """
-    if descriptor is not None and len(descriptor) >= 3:  # noqa: PLR2004  its mandatory fields
-        return _descriptor_starts(descriptor)
-    read = HEADS.get(codec)
-    return read is None or read(payload).keyframe
-
-
-def _descriptor_starts(descriptor: bytes) -> bool:
-    """start_of_frame, and a template structure is attached (AV1 RTP specification, A.8)."""
-    return bool(descriptor[0] & 0x80 and len(descriptor) > 3 and descriptor[3] & 0x80)  # noqa: PLR2004  extended
-
-
 class Red:
     """A RED payload (RFC 2198 §3): older blocks, then the newest, the primary.
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from live.sfu import Codec, Encoding, PublicationSpec, Router
-from live.sfu.payloads import starts_keyframe
+from live.sfu.contract import Audience
+from live.sfu.payloads import HEADS
+from live.sfu.publication import Publisher
 from live.sfu.rtp import parse_rtp
 from tests.kit.theatre import camera_slot, sound_slot
 
@@ -32,12 +34,18 @@ def golden(name):
 
 @pytest.mark.parametrize("name", ["vp8", "vp9", "h264"])
 def test_every_eighth_frame_is_a_keyframe(name):
+    codec = CODECS[name]
+    spec = PublicationSpec("p", "ann", "camera", "video", {codec.pt: codec}, (Encoding(1000),))
+    publication = Publisher("ann", 1.0).add(spec)
+    publication.audience = Audience.EVERYONE
+    layer = publication.layers[0]
     frames, keyframes = 0, []
     for data in golden(name):
-        rtp = parse_rtp(data)
-        if starts_keyframe(name, rtp.payload):
+        layer.receive(parse_rtp(data), 1.0)
+        packet = layer.cache.get(layer.highest, 1.0)
+        if packet.keyframe:
             keyframes.append(frames)
-        frames += bool(rtp.marker)
+        frames += bool(packet.marker)
     assert (frames, keyframes) == (24, [0, 8, 16])
 
 
@@ -59,7 +67,7 @@ def test_a_stream_goes_through_from_its_first_keyframe_on(name, skipped):
         router.receive_rtp("ann", data, 1.0 + place / 30)
     out = [parse_rtp(header + f.body) for f in router.drain().fanouts for _, header in f.headers]
     came = [parse_rtp(data) for data in into]
-    first = next(n for n, p in enumerate(came) if starts_keyframe(name, p.payload))
+    first = next(n for n, p in enumerate(came) if name not in HEADS or HEADS[name](p.payload).keyframe)
     assert [p.payload for p in out] == [p.payload for p in came[first:]]
     assert [p.sequence for p in out] == list(range(1, len(out) + 1))
     steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in itertools.pairwise(out)]

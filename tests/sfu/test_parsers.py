@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from live.sfu import Malformed
 from live.sfu.descriptor import Frames, Structure, move_descriptor, parse_descriptor
-from live.sfu.payloads import H264, Red, Vp8, Vp9, starts_keyframe
+from live.sfu.payloads import H264, HEADS, Red, Vp8, Vp9
 from live.sfu.rtcp import (
     Bye,
     KeyframeRequest,
@@ -46,14 +46,9 @@ PARSERS = [
     parse_rtp,
     parse_rtcp,
     parse_feedback,
-    Vp8,
+    *HEADS.values(),
     lambda data: parse_extensions(0xBEDE, data),
     lambda data: parse_extensions(0x1000, data),
-    *(
-        lambda data, c=codec: starts_keyframe(c, data, None)
-        for codec in ("vp8", "vp9", "h264", "av1", "opus")
-    ),
-    lambda data: starts_keyframe("vp8", b"", data + b"abc"),
     Red,
     parse_descriptor,
     lambda data: parse_descriptor(bytes((data[0] if data else 0, 0, 0, 0x80)) + data),
@@ -176,36 +171,32 @@ def test_remb_is_right_to_18_bits(bitrate):
 
 
 @pytest.mark.parametrize(
-    ("codec", "payload", "descriptor", "starts"),
+    ("codec", "payload", "starts"),
     [
-        ("vp8", "9080800100", None, True),
-        ("vp8", "1000", None, True),
-        ("vp8", "1001", None, False),
-        ("vp8", "0000", None, False),  # not the first packet
-        ("vp8", "1100", None, False),  # partition 1
-        ("vp9", "0800", None, True),
-        ("vp9", "4800", None, False),  # inter-predicted
-        ("vp9", "8a0100", None, True),
-        ("vp9", "280200", None, False),  # a higher spatial layer
-        ("h264", "65", None, True),
-        ("h264", "67", None, True),
-        ("h264", "61", None, False),
-        ("h264", "78000167000165", None, True),
-        ("h264", "7800016100", None, False),
-        ("h264", "7c85", None, True),
-        ("h264", "7c05", None, False),
-        ("h264", "7c81", None, False),
-        ("av1", "08", None, True),
-        ("av1", "88", None, False),
-        ("av1", "00", None, False),
-        ("av1", "00", "80000080", True),
-        ("av1", "08", "800000", False),
-        ("opus", "", None, True),
+        ("vp8", "9080800100", True),
+        ("vp8", "1000", True),
+        ("vp8", "1001", False),
+        ("vp8", "0000", False),  # not the first packet
+        ("vp8", "1100", False),  # partition 1
+        ("vp9", "0800", True),
+        ("vp9", "4800", False),  # inter-predicted
+        ("vp9", "8a0100", True),
+        ("vp9", "280200", False),  # a higher spatial layer
+        ("h264", "65", True),
+        ("h264", "67", True),
+        ("h264", "61", False),
+        ("h264", "78000167000165", True),
+        ("h264", "7800016100", False),
+        ("h264", "7c85", True),
+        ("h264", "7c05", False),
+        ("h264", "7c81", False),
+        ("av1", "08", True),
+        ("av1", "88", False),
+        ("av1", "00", False),
     ],
 )
-def test_keyframes_are_found(codec, payload, descriptor, starts):
-    tail = bytes.fromhex(descriptor) if descriptor else None
-    assert starts_keyframe(codec, bytes.fromhex(payload), tail) is starts
+def test_keyframes_are_found(codec, payload, starts):
+    assert HEADS[codec](bytes.fromhex(payload)).keyframe is starts
 
 
 def test_vp8_counters_are_moved_in_their_own_width():
