@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from live.media.control import SlotFacts
+from live.media.control import SlotFacts, StageNotice
 from live.media.negotiation import POOL
 
 ROOM = "room"
@@ -187,7 +187,7 @@ async def test_the_stage_comes_back_after_a_worker_is_killed(client, stage, link
     await client().publish("ann")
     await wait(lambda: (ROOM, False) in notices and "v0" in notices[ROOM, False].slots)
     os.kill(link.pid, signal.SIGKILL)
-    await wait(lambda: not notices[ROOM, False].slots)
+    await wait(lambda: not notices[ROOM, False].slots and notices[ROOM, True] == StageNotice(behind=True))
     await wait(lambda: link.ready)
     viewer = await client().watch("bob")
     await client().publish("ann")
