@@ -47,6 +47,16 @@ class Standing(StrEnum):
     BLOCKED = "blocked"
 
 
+REFUSED_STANDINGS: Final = frozenset({Standing.SENT_BACK, Standing.REMOVED, Standing.BLOCKED})
+
+
+class Verdict(StrEnum):
+    """What was decided last about a person: let in, or put out (removed or sent back)."""
+
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+
+
 class Reach(StrEnum):
     """How media reaches a person, as their own page found by trying: directly, over TCP, by a relay, not."""
 
@@ -67,6 +77,7 @@ class Person(msgspec.Struct, frozen=True):
         at: when the standing began, in milliseconds.
         muted: may not chat or ask.
         reach: how media reaches the person; None until the person's page has told.
+        verdict: outlives the standing, so that leaving undoes no removal; None while nothing was decided.
     """
 
     id: str
@@ -76,6 +87,17 @@ class Person(msgspec.Struct, frozen=True):
     at: int
     muted: bool = False
     reach: Reach | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def upheld(self) -> Verdict | None:
+        """The verdict as it stands; a log from before there were verdicts tells it by the standing."""
+        return Verdict.REFUSED if self.standing in REFUSED_STANDINGS else self.verdict
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether only the staff can let the person in, whatever ticket there is."""
+        return self.upheld is Verdict.REFUSED
 
 
 class DoorMessage(msgspec.Struct, frozen=True):
@@ -296,7 +318,7 @@ def _wordless(event: Wordy, gone: Gone) -> Wordy:
 
 def entering(person: Person) -> list[Event]:
     """Make the events by which `person` comes inside; experts take their seat behind the curtain."""
-    inside = msgspec.structs.replace(person, standing=Standing.INSIDE)
+    inside = msgspec.structs.replace(person, standing=Standing.INSIDE, verdict=Verdict.ADMITTED)
     events: list[Event] = [Filed(person=inside), Entered(person=person.id, role=person.role)]
     if person.role in STAGE_ROLES:
         events.append(Seated(person=person.id))
@@ -305,8 +327,13 @@ def entering(person: Person) -> list[Event]:
 
 def leaving(room: "Room", person: Person, standing: Standing, at: int, text: str = "") -> list[Event]:
     """Make the events by which a person who is inside or waits is so no longer."""
+    verdict = person.verdict
+    if standing is not Standing.LEFT:
+        verdict = Verdict.REFUSED
+    elif person.standing is Standing.INSIDE:
+        verdict = Verdict.ADMITTED
     events: list[Event] = [
-        Filed(person=msgspec.structs.replace(person, standing=standing, at=at)),
+        Filed(person=msgspec.structs.replace(person, standing=standing, at=at, verdict=verdict)),
         YourStanding(to=person.id, standing=standing, at=at, text=text),
     ]
     if person.standing is Standing.INSIDE:
@@ -342,29 +369,38 @@ class Arrive(Command, frozen=True, tag="arrive"):
             and known.role == asked.role
         ):
             return []
+        refused = known is not None and known.is_refused
         person = Person(
             id=asked.person,
             role=asked.role,
             standing=Standing.WAITING,
-            registered=self.registered and (known is None or known.standing is not Standing.REMOVED),
+            registered=self.registered and not refused,
             at=asked.at,
             muted=known.muted if known else False,
             reach=known.reach if known else None,
+            verdict=known.upheld if known else None,
         )
-        free = room.session.settings.capacity > len(room.door.inside(Role.ATTENDEE))
-        trusted = person.registered or (room.session.settings.door == "open" and known is None)
-        welcome = trusted and free and room.session.state in ENTRY_STATES
-        if known is not None and known.standing is Standing.LEFT:
-            welcome = free and room.session.state in ENTRY_STATES
-        if known is not None and known.standing is Standing.REMOVED:
+        if known is not None and refused:
             if asked.role in STAFF_ROLES:
                 raise Refused("removed")
-            return waiting_at(person)
-        if asked.role is not Role.ATTENDEE or welcome:
+            # Who was sent back knocks to be seen again; coming again is no knock.
+            return [] if known.standing is Standing.SENT_BACK else waiting_at(person)
+        if asked.role is not Role.ATTENDEE or self._is_welcome(room, known):
             return entering(person)
-        if known is not None and known.standing is Standing.SENT_BACK:
-            return []
         return waiting_at(person)
+
+    def _is_welcome(self, room: "Room", known: Person | None) -> bool:
+        """Tell whether an attendee whom nobody has put out comes in without the staff."""
+        if room.session.state not in ENTRY_STATES:
+            return False
+        if len(room.door.inside(Role.ATTENDEE)) >= room.session.settings.capacity:
+            return False
+        if self.registered:
+            return True
+        if known is not None and known.standing is not Standing.LEFT:
+            return False
+        was_inside = known is not None and known.verdict is Verdict.ADMITTED
+        return was_inside or room.session.settings.door == "open"
 
 
 def waiting_at(person: Person) -> list[Event]:
@@ -404,7 +440,14 @@ class Knock(Command, frozen=True, tag="knock"):
             raise Refused("removed")
         if known.standing in {Standing.INSIDE, Standing.WAITING}:
             return []
-        again = msgspec.structs.replace(known, standing=Standing.WAITING, registered=False, at=asked.at)
+        again = msgspec.structs.replace(
+            known,
+            role=asked.role,
+            standing=Standing.WAITING,
+            registered=False,
+            at=asked.at,
+            verdict=known.upheld,
+        )
         return waiting_at(again)
 
 

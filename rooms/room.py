@@ -116,7 +116,7 @@ class Room:
         if known is not None and known.standing in {Standing.REMOVED, Standing.BLOCKED}:
             return None
         if role in STAFF_ROLES:
-            return Level.STAFF
+            return None if known is not None and known.is_refused else Level.STAFF
         if known is None or known.standing is not Standing.INSIDE:
             return Level.EVERYONE
         return Level.STAGE if role in STAGE_ROLES else Level.ADMITTED

@@ -388,10 +388,15 @@ export interface Person {
   muted: boolean;
   /** how media reaches the person; None until the person's page has told. */
   reach: Reach | null;
+  /** outlives the standing, so that leaving undoes no removal; None while nothing was decided. */
+  verdict: Verdict | null;
 }
 
 /** Where a person stands with this room. */
 export type Standing = "waiting" | "inside" | "sent_back" | "left" | "removed" | "blocked";
+
+/** What was decided last about a person: let in, or put out (removed or sent back). */
+export type Verdict = "admitted" | "refused";
 
 /** One line of the conversation between a waiting person and the staff. */
 export interface DoorMessage {

@@ -76,6 +76,24 @@ async def test_who_resumes_holds_what_a_viewer_holds_who_never_left(node):
         await saki.drop()
 
 
+async def test_a_stranger_who_knocks_leaves_and_comes_again_waits_still(node):
+    session = await node.session()
+    async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:saki?") as saki:
+        assert saki.welcome.you.level is Level.EVERYONE
+        assert isinstance(await saki.do(Leave()), Done)
+        await saki.drop()
+        await saki.connect()
+        assert saki.welcome.you.level is Level.EVERYONE
+        assert (await saki.do(Post(text="中からです"))).why == "not_admitted"
+        await mio.holds(lambda room: room.filed["saki"].standing is Standing.WAITING)
+        await mio.do(Admit(person="saki"))
+        await saki.holds(lambda room: "mio" in room.people)
+        await saki.do(Leave())
+        await saki.drop()
+        await saki.connect()
+        assert saki.welcome.you.level is Level.ADMITTED
+
+
 async def test_a_position_of_another_history_or_level_gets_a_snapshot(node):
     session = await node.session()
     async with node.viewer(session, "moderator:mio") as mio:

@@ -42,10 +42,10 @@ class Table:
             alias=blinded(who),
         )
 
-    def ask(self, who: str, command: Command) -> list[Event]:
+    def ask(self, who: str, command: Command, *, role: Role | None = None) -> list[Event]:
         """Decide, append, fold; the entry goes through the codec as in a store."""
         self.now += 10_000
-        events = decide(self.room, self.asked(who), command)
+        events = decide(self.room, self.asked(who, role=role), command)
         if events:
             entry = Entry(seq=self.room.seq + 1, at=self.now, events=events, key=f"k{len(self.log) + 1}")
             entry = msgspec.json.decode(msgspec.json.encode(entry), type=Entry)
