@@ -8,7 +8,7 @@ import msgspec
 from rooms.chat import HeldDropped, YoursDropped, posted, taken_away
 from rooms.core import Asked, Command, Event
 from rooms.door import Forgotten, Standing, YourDoorTalkErased, leaving
-from rooms.questions import LISTED, cards
+from rooms.questions import LISTED, cards, wordless
 
 if TYPE_CHECKING:
     from rooms.room import Room
@@ -48,12 +48,16 @@ class ForgetMe(Command, frozen=True, tag="forget_me"):
     def _questions(room: "Room", asked: Asked) -> Iterator[Event]:
         for question in room.questions.items.values():
             owner = room.questions.owners.get(question.id, "")
-            if owner not in {asked.person, asked.alias} or not question.text:
+            # A message that became a fully anonymous question has no owner, but it is still the message.
+            message = room.chat.messages.get(question.id)
+            said = message is not None and message.author == asked.person
+            if not said and owner not in {asked.person, asked.alias}:
+                continue
+            if (bare := wordless(question)) == question:
                 continue
             over = question.state in {"answered", "declined", "merged"}
             bare = msgspec.structs.replace(
-                question,
-                text="",
+                bare,
                 author="",
                 shown=False,
                 state=question.state if over else "withdrawn",

@@ -26,6 +26,7 @@ LISTED: Final = frozenset({"open", "next", "live", "answered"})
 NEXT_MOST: Final = 5
 CLAIM_MS: Final = 60_000
 Wordy = TypeVar("Wordy", "QuestionFiled", "QuestionListed", "OwnQuestionChanged")
+Card = TypeVar("Card", "Question", "PublicQuestion", "OwnQuestion")
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -217,11 +218,18 @@ def _own(question: Question) -> OwnQuestion:
     )
 
 
+def wordless(question: Card) -> Card:
+    """Give a question without its words, and without what was said about it to the asker alone."""
+    bare = msgspec.structs.replace(question, text="")
+    if bare.how == "private":
+        bare = msgspec.structs.replace(bare, answer="")
+    return bare if isinstance(bare, PublicQuestion) else msgspec.structs.replace(bare, note="")
+
+
 def _wordless(event: Wordy, gone: Gone) -> Wordy:
     question = event.question
-    if question.id not in gone.questions or not question.text:
+    if question.id not in gone.questions or (bare := wordless(question)) == question:
         return event
-    bare = msgspec.structs.replace(question, text="")
     return msgspec.structs.replace(event, question=bare)
 
 

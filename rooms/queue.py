@@ -49,11 +49,16 @@ def _seen(room: "Room", question: str, version: int) -> Question:
     return found
 
 
-def _changed(room: "Room", asked: Asked, question: Question, **changes: object) -> list[Event]:
-    """Make the events of `question` with `changes`: next version, no claim, a step when the state moved."""
+def _changed(
+    room: "Room", asked: Asked, question: Question, *, own: bool = False, **changes: object
+) -> list[Event]:
+    """Make the events of `question` with `changes`: next version, no claim, a step when the state moved.
+
+    What the asker does (`own`) names nobody, whatever the asker's role: it would undo the anonymity.
+    """
     state = changes.get("state", question.state)
     if state != question.state:
-        by = asked.person if asked.role in ON_STAGE_OR_STAFF else ""
+        by = "" if own else asked.person
         changes["steps"] = (*question.steps, Step(state=state, at=asked.at, by=by))  # type: ignore[arg-type]
     changes.setdefault("claim", None)
     new = msgspec.structs.replace(question, version=question.version + 1, **changes)
@@ -144,7 +149,7 @@ class Revise(Command, frozen=True, tag="revise"):
         may_speak(room, asked)
         policy = room.session.settings.qa
         text = clean(self.text, least=policy.least, most=policy.most)
-        return _changed(room, asked, found, text=text, state="pending", reason=None, note="")
+        return _changed(room, asked, found, own=True, text=text, state="pending", reason=None, note="")
 
 
 class Withdraw(Command, frozen=True, tag="withdraw"):
@@ -158,7 +163,7 @@ class Withdraw(Command, frozen=True, tag="withdraw"):
         if found.state == "withdrawn":
             return []
         _only(found, "pending", "returned", "open", "next")
-        return _changed(room, asked, found, state="withdrawn", text="", place=0)
+        return _changed(room, asked, found, own=True, state="withdrawn", text="", note="", place=0)
 
 
 class Vote(Command, frozen=True, tag="vote"):
@@ -350,6 +355,8 @@ class Answer(Command, frozen=True, tag="answer"):
         text = clean(self.text, least=0, most=4000)
         if self.how == "private" and not text:
             raise Refused("too_short", at=1)
+        if self.how == "private" and not found.text:  # its asker has been forgotten: nobody would read it
+            raise Refused("wrong_state", at=found.version)
         return _changed(room, asked, found, state="answered", how=self.how, answer=text, place=0)
 
 

@@ -1,9 +1,10 @@
 """The question machine of the product contract, section 4: as a table, and rule by rule."""
 
+import msgspec
 import pytest
 
-from rooms import QuestionPolicy, Refused, Settings, visible
-from rooms.chat import Post
+from rooms import ForgetMe, QuestionPolicy, Refused, Settings, visible
+from rooms.chat import DeleteMessage, Post
 from rooms.door import Mute
 from rooms.queue import (
     Address,
@@ -289,3 +290,64 @@ def test_a_chat_message_becomes_a_question_once():
     assert made.ask("ken", ConvertMessage(id=message)) == []
     assert made.room.questions.owners[message] == "aoi"
     assert not made.room.questions.items[message].shown
+
+
+@pytest.mark.parametrize("who", ["olga", "ken", "sara", "taro", "aoi"])
+def test_a_fully_anonymous_asker_is_named_nowhere_whatever_the_role_and_whatever_is_done(who):
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity="full")))
+    before = len(made.log)
+    question = asked(made, who=who)
+    step(made, ReturnQuestion, question, reason="other", note="もう少し短く")
+    made.ask(who, Revise(id=question, text=f"{TEXT}（短く）"))
+    step(made, ReturnQuestion, question, reason="duplicate")
+    made.ask(who, Withdraw(id=question))
+    written = msgspec.json.encode([made.log[before:], list(made.room.questions.facts())]).decode()
+    assert f'"{who}"' not in written
+    assert '"mika"' in written, "what the staff did stands in it"
+    assert [each.by for each in made.room.questions.items[question].steps] == ["", "mika", "", "mika", ""]
+
+
+def without_words(made):
+    """Give the log as the store keeps it once everything has gone that is due to go."""
+    gone = [(entry.seq, entry.erases()) for entry in made.log]
+    kept = made.log
+    for seq, of in gone:
+        kept = [entry.without(of) if entry.seq <= seq else entry for entry in kept]
+    return msgspec.json.encode([kept, list(made.room.facts())]).decode()
+
+
+@pytest.mark.parametrize("anonymity", ["named", "anonymous", "full"])
+@pytest.mark.parametrize("deleted", [False, True])
+def test_forgetting_reaches_the_question_that_was_made_of_a_message(anonymity, deleted):
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity=anonymity)))
+    for who, words in (("aoi", "わたしの言葉です"), ("ben", "ほかの人の言葉です")):
+        made.ask(who, Post(text=words))
+        made.ask("mika", ConvertMessage(id=next(reversed(made.room.chat.messages))))
+    mine, others = made.room.questions.items
+    if deleted:
+        made.ask("aoi", DeleteMessage(id=mine))
+    made.ask("aoi", ForgetMe())
+    assert "わたしの言葉" not in without_words(made)
+    assert made.room.questions.items[mine].state == "withdrawn"
+    assert made.room.questions.items[others].text == "ほかの人の言葉です"
+
+
+@pytest.mark.parametrize("anonymity", ["named", "anonymous", "full"])
+def test_what_was_said_to_the_asker_alone_goes_with_the_question(anonymity):
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity=anonymity)))
+    privately, publicly, declined, returned = (asked(made, text=f"{TEXT}{n}") for n in range(4))
+    for question in (privately, publicly):
+        step(made, Approve, question)
+    step(made, Answer, privately, how="private", text="あなたにだけの答え")
+    step(made, Answer, publicly, how="text", text="みなさんへの答え")
+    step(made, Decline, declined, reason="other", note="あなたにだけの理由")
+    step(made, ReturnQuestion, returned, reason="other", note="あなたにだけの願い")
+    assert without_words(made).count("あなたにだけ") > 0, "nothing goes before"
+    made.ask("aoi", Withdraw(id=returned))
+    made.ask("aoi", ForgetMe())
+    left = without_words(made)
+    assert "あなたにだけ" not in left
+    assert TEXT not in left
+    assert "みなさんへの答え" in left
+    with pytest.raises(Refused, match="wrong_state"):
+        step(made, Answer, privately, how="private", text="もう読む人がいない答え")
