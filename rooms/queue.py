@@ -25,7 +25,7 @@ from rooms.questions import (
     Voted,
     cards,
 )
-from rooms.session import ASKING_STATES
+from rooms.session import ASKING_STATES, Anonymity, hides_less
 from rooms.text import clean
 
 if TYPE_CHECKING:
@@ -90,11 +90,16 @@ def _owned(room: "Room", asked: Asked, question: str) -> Question:
 
 
 class Ask(Command, frozen=True, tag="ask"):
-    """Ask a question. In an *anonymous* session `named` shows one's name to everybody."""
+    """Ask a question. In an *anonymous* session `named` shows one's name to everybody.
+
+    `anonymity` is what the asker was told when writing; without it the best that was ever promised in this
+    session counts. Where less holds by now, `policy_changed` leaves the choice to the asker.
+    """
 
     text: str
     addressee: str = ""
     named: bool = False
+    anonymity: Anonymity | None = None
 
     def decide(self, room: "Room", asked: Asked) -> list[Event]:
         """File it as pending, or open at once where questions are not moderated."""
@@ -105,6 +110,9 @@ class Ask(Command, frozen=True, tag="ask"):
         may_speak(room, asked)
         if self.named and policy.anonymity == "full":
             raise Refused("names_not_kept")
+        told = "named" if self.named else self.anonymity or room.session.promised
+        if hides_less(policy.anonymity, told):
+            raise Refused("policy_changed")
         owner = _owner(room, asked)
         self._in_turn(room, asked, owner)
         state: QuestionState = "pending" if policy.moderated else "open"

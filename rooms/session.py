@@ -7,7 +7,7 @@ from doors straight to live) and may go back behind the curtain, but never out o
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, get_args
 
 import msgspec
 
@@ -60,6 +60,7 @@ Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
 """Milliseconds since the epoch, up to the end of the year 9999: beyond, no date can be written."""
 
 Anonymity = Literal["named", "anonymous", "full"]
+"""How well a question hides its asker, from not at all to wholly."""
 DoorPolicy = Literal["knock", "open"]
 Retention = Literal["A", "B", "C", "D"]
 
@@ -106,6 +107,12 @@ class Settings(msgspec.Struct, frozen=True):
     qa: QuestionPolicy = QuestionPolicy()
 
 
+def hides_less(one: Anonymity, other: Anonymity) -> bool:
+    """Tell whether a question asked under `one` hides less of its asker than under `other`."""
+    order: tuple[Anonymity, ...] = get_args(Anonymity)
+    return order.index(one) < order.index(other)
+
+
 def erased_at(retention: Retention, state: State, since: int) -> int | None:
     """Tell when everything of a session must be gone, in milliseconds since the epoch; none: not by itself.
 
@@ -134,6 +141,14 @@ class Session:
     state: State = State.PUBLISHED
     since: int = 0
     generation: int = 1
+    promised: Anonymity = "named"
+    """The best that askers were ever promised here; a form of unknown age may have said so."""
+
+    def settle(self, settings: Settings) -> None:
+        """Let `settings` hold from now on."""
+        self.settings = settings
+        if hides_less(self.promised, settings.qa.anonymity):
+            self.promised = settings.qa.anonymity
 
     def voids(self, generation: int | None) -> bool:
         """Tell whether a ticket made under this generation of links is void; without a ticket none is."""
@@ -142,22 +157,24 @@ class Session:
     def facts(self) -> Iterator[Event]:
         """Yield the events that rebuild this slice."""
         if self.id:
-            yield Opened(id=self.id, settings=self.settings)
+            yield Opened(id=self.id, settings=self.settings, promised=self.promised)
             yield StateChanged(state=self.state, at=self.since)
             if self.generation > 1:
                 yield LinksVoided(generation=self.generation)
 
 
 class Opened(Event, frozen=True, tag="opened"):
-    """The session exists."""
+    """The session exists; `promised` is the best anonymity that askers had here before, in a snapshot."""
 
     audience = Level.EVERYONE
     id: str
     settings: Settings
+    promised: Anonymity = "named"
 
     def apply(self, room: "Room") -> None:
         """Name the session."""
-        room.session.id, room.session.settings = self.id, self.settings
+        room.session.id, room.session.promised = self.id, self.promised
+        room.session.settle(self.settings)
 
 
 class SettingsChanged(Event, frozen=True, tag="settings_changed"):
@@ -168,7 +185,7 @@ class SettingsChanged(Event, frozen=True, tag="settings_changed"):
 
     def apply(self, room: "Room") -> None:
         """Replace the settings."""
-        room.session.settings = self.settings
+        room.session.settle(self.settings)
 
 
 class StateChanged(Event, frozen=True, tag="state_changed"):

@@ -38,6 +38,7 @@ DOMAIN_REFUSALS: Final[dict[str, str]] = {
     "not_waiting": "The person does not wait at the door.",
     "not_yourself": "Nobody does this to themselves.",
     "own_question": "Nobody votes for their own question.",
+    "policy_changed": "Questions hide less of their asker now than this one was told; it was not asked.",
     "poll_closed": "The poll takes no more votes.",
     "poll_taken": "Poll number `at` is open; one is open at a time.",
     "questions_closed": "Questions are closed now.",

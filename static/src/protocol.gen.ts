@@ -116,6 +116,8 @@ export type RefusalCode =
   | "not_yourself"
   /** Nobody votes for their own question. */
   | "own_question"
+  /** Questions hide less of their asker now than this one was told; it was not asked. */
+  | "policy_changed"
   /** The poll takes no more votes. */
   | "poll_closed"
   /** Poll number `at` is open; one is open at a time. */
@@ -1061,6 +1063,7 @@ export interface AskCommand {
   text: string;
   addressee?: string;
   named?: boolean;
+  anonymity?: "anonymous" | "full" | "named" | null;
 }
 
 /** The asker changes a question that waits or was returned; it waits (again) for a moderator. Asked by: attendee, moderator, organiser, presenter, speaker. */
@@ -1315,11 +1318,12 @@ export type AnyCommand =
   | ReopenPollCommand
   | CastBallotCommand;
 
-/** The session exists. Seen by: everyone. */
+/** The session exists; `promised` is the best anonymity that askers had here before, in a snapshot. Seen by: everyone. */
 export interface OpenedEvent {
   t: "opened";
   id: string;
   settings: Settings;
+  promised?: "anonymous" | "full" | "named";
 }
 
 /** The organiser changed what holds from now on. Seen by: everyone. */

@@ -5,8 +5,9 @@ from playwright.async_api import expect
 from rooms.chat import Post
 from rooms.queue import Ask, Revise, Vote
 from rooms.session import ChangeSettings
-from tests.browser.people import PHONE, press_at_once
+from tests.browser.people import PHONE, Guest, press_at_once
 from tests.browser.scene import Scene, asks, card, chooses, fits, message
+from tests.kit.line import Line
 from tests.kit.polling import until
 
 ONE = "面接の終わりに泣き出したとき、どう声をかけますか？"
@@ -326,3 +327,31 @@ async def test_a_moderator_with_a_phone_runs_the_queue(chromium, hall):
             await mika.see(f"column-tab-{column}").click()
         await aoi.holds(lambda room: [q.state for q in room.own.values()] == ["answered"])
     assert mika.troubles == []
+
+
+async def test_a_question_that_waited_for_the_line_is_not_published_with_a_name_it_was_not_told(
+    chromium, hall
+):
+    scene = Scene(chromium, hall, qa={"moderated": False, "anonymity": "full"})
+    async with (
+        scene.bot("moderator", "美香") as mika,
+        scene.bot("attendee", "別所") as ben,
+        Line(hall.port) as line,
+    ):
+        aoi = await Guest.at(chromium)
+        await aoi.enter(scene.link("attendee", "青木").replace(hall.url, line.url), "青木")
+        await aoi.see("tab-questions").click()
+        line.cut()
+        await expect(aoi.see("reconnecting")).to_be_visible(timeout=30_000)
+        await asks(aoi, ONE)
+        await mika.asks(ChangeSettings(anonymity="named"))
+        line.mend()
+        waits = aoi.see("question-sending")
+        await expect(waits).to_have_attribute("data-state", "failed", timeout=20_000)
+        await expect(waits).to_contain_text(ONE)
+        await expect(aoi.see("sending-who")).to_have_text("お名前は、全員に表示されます。")
+        assert ONE not in mika.said() + ben.said()
+        await aoi.see("sending-again").click()
+        await ben.holds(lambda room: [q.text for q in room.listed.values() if q.author] == [ONE])
+        await expect(waits).to_have_count(0)
+    assert aoi.troubles == []

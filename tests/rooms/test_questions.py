@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from rooms import ForgetMe, QuestionPolicy, Refused, Settings, visible
+from rooms import ForgetMe, QuestionPolicy, Refused, Room, Settings, decide, visible
 from rooms.chat import DeleteMessage, Post
 from rooms.door import Mute
 from rooms.queue import (
@@ -26,6 +26,7 @@ from rooms.queue import (
     Vote,
     Withdraw,
 )
+from rooms.session import ChangeSettings
 from tests.kit.personas import blinded, table
 
 TEXT = "境界線の引き方を教えてください"
@@ -351,3 +352,38 @@ def test_what_was_said_to_the_asker_alone_goes_with_the_question(anonymity):
     assert "みなさんへの答え" in left
     with pytest.raises(Refused, match="wrong_state"):
         step(made, Answer, privately, how="private", text="もう読む人がいない答え")
+
+
+ANONYMITY = ("named", "anonymous", "full")
+
+
+@pytest.mark.parametrize("told", ANONYMITY)
+@pytest.mark.parametrize("holds", ANONYMITY)
+@pytest.mark.parametrize("named", [False, True])
+def test_a_question_is_asked_only_where_it_hides_as_much_as_its_asker_was_told(told, holds, named):
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity=told)))
+    made.ask("olga", ChangeSettings(anonymity=holds))
+    before = made.room.snapshot()
+    less = ANONYMITY.index(holds) < ANONYMITY.index("named" if named else told)
+    if less or (named and holds == "full"):
+        with pytest.raises(Refused, match="policy_changed" if less else "names_not_kept"):
+            asked(made, named=named, anonymity=told)
+        assert made.room.snapshot() == before
+    else:
+        question = made.room.questions.items[asked(made, named=named, anonymity=told)]
+        assert question.shown == (holds == "named" or named)
+
+
+def test_a_form_of_unknown_age_counts_on_the_best_that_was_ever_promised():
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity="anonymous")))
+    asked(made)
+    for anonymity in ("full", "named"):
+        made.ask("olga", ChangeSettings(anonymity=anonymity))
+    with pytest.raises(Refused, match="policy_changed"):
+        asked(made)
+    again = Room.restore(made.room.snapshot())
+    with pytest.raises(Refused, match="policy_changed"):
+        decide(again, made.asked("ben"), Ask(text=TEXT))
+    assert made.room.questions.items[asked(made, anonymity="named")].shown
+    made.ask("olga", ChangeSettings(anonymity="full"))
+    assert made.room.questions.items[asked(made)].author == ""

@@ -125,8 +125,8 @@ export class Client {
     return outcome;
   }
 
-  resend(nonce: string): void {
-    this.outbox.resend(nonce);
+  resend(nonce: string, cmd?: AnyCommand): void {
+    this.outbox.resend(nonce, cmd);
     this.#pump();
   }
 

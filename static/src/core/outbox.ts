@@ -126,11 +126,11 @@ export class Outbox<C extends AnyCmd = AnyCmd> {
     this.#save();
   }
 
-  /** Asks a failed command again, under a new nonce: the old one has had its answer. */
-  resend(nonce: string): void {
+  /** Asks a failed command again (or `cmd` in its place), under a new nonce: the old one has had its answer. */
+  resend(nonce: string, cmd?: C): void {
     this.#items = this.#items.map((item) =>
       item.nonce === nonce && item.state === "failed"
-        ? { nonce: this.#ports.nonce(), cmd: item.cmd, at: this.#ports.now(), state: "queued" }
+        ? { nonce: this.#ports.nonce(), cmd: cmd ?? item.cmd, at: this.#ports.now(), state: "queued" }
         : item,
     );
     this.#save();

@@ -1,7 +1,8 @@
 import { ArrowBigUp, CircleHelp, Lightbulb, ShieldAlert, Undo2 } from "lucide-preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Item } from "../core/outbox.ts";
 import { length, privacyHints, similar } from "../core/text.ts";
-import type { OwnQuestion, PublicQuestion, Role } from "../core/wire.ts";
+import type { AnyCommand, OwnQuestion, PublicQuestion, Role } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { useDraft } from "./drafts.ts";
 import { count, withSan } from "./format.ts";
@@ -89,27 +90,7 @@ export function Questions({ onAsk }: { onAsk: () => void }) {
             </h2>
             <ul class="stack tight">
               {sending.map((item) => (
-                <li
-                  class="question own"
-                  key={item.nonce}
-                  data-testid="question-sending"
-                  data-state={item.state}
-                >
-                  <p>{item.cmd.t === "ask" ? item.cmd.text : ""}</p>
-                  {item.state === "failed" ? (
-                    <div class="row wrap">
-                      <Badge tone="warn">{text().refusals[item.why ?? ""] ?? text().refusedOther}</Badge>
-                      <Button size="small" onClick={() => visit.resend(item.nonce)}>
-                        {text().chat.resend}
-                      </Button>
-                      <Button size="small" variant="quiet" onClick={() => visit.discard(item.nonce)}>
-                        {text().chat.discard}
-                      </Button>
-                    </div>
-                  ) : (
-                    <Badge>{visit.connected.value ? text().chat.sending : text().chat.queued}</Badge>
-                  )}
-                </li>
+                <SendingCard key={item.nonce} item={item} />
               ))}
               {mine.map((question) => (
                 <OwnCard key={question.id} question={question} />
@@ -133,6 +114,46 @@ export function Questions({ onAsk }: { onAsk: () => void }) {
         </ul>
       </section>
     </div>
+  );
+}
+
+/** A question on its way, or one that was refused. Under a new policy it goes only when its asker has read that. */
+function SendingCard({ item }: { item: Item<AnyCommand> }) {
+  const visit = useVisit();
+  const t = text();
+  const anonymity = visit.room.value.session.settings?.qa.anonymity ?? "anonymous";
+  const { cmd } = item;
+  if (cmd.t !== "ask") return null;
+  const changed = item.why === "policy_changed";
+  return (
+    <li class="question own" data-testid="question-sending" data-state={item.state}>
+      <p>{cmd.text}</p>
+      {item.state === "failed" ? (
+        <>
+          {changed && (
+            <p class="row small" data-testid="sending-who">
+              <ShieldAlert size={18} aria-hidden="true" />
+              {t.qa.who[anonymity]}
+            </p>
+          )}
+          <div class="row wrap">
+            <Badge tone="warn">{t.refusals[item.why ?? ""] ?? t.refusedOther}</Badge>
+            <Button
+              size="small"
+              testid="sending-again"
+              onClick={() => visit.resend(item.nonce, changed ? { ...cmd, anonymity } : undefined)}
+            >
+              {changed ? t.qa.sendSo : t.chat.resend}
+            </Button>
+            <Button size="small" variant="quiet" onClick={() => visit.discard(item.nonce)}>
+              {t.chat.discard}
+            </Button>
+          </div>
+        </>
+      ) : (
+        <Badge>{visit.connected.value ? t.chat.sending : t.chat.queued}</Badge>
+      )}
+    </li>
   );
 }
 
@@ -345,6 +366,7 @@ export function AskDialog({ onClose }: { onClose: () => void }) {
   const [words, setWords] = useDraft("ask");
   const [addressee, setAddressee] = useState("");
   const [named, setNamed] = useState(false);
+  const [told] = useState(policy.anonymity);
   const area = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => area.current?.focus(), []);
   const size = length(words);
@@ -371,6 +393,7 @@ export function AskDialog({ onClose }: { onClose: () => void }) {
           void visit.ask({
             t: "ask",
             text: words.trim(),
+            anonymity: told,
             ...(addressee ? { addressee } : {}),
             ...(named && policy.anonymity === "anonymous" ? { named } : {}),
           });

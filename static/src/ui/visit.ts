@@ -145,8 +145,8 @@ export class Visit {
     });
   }
 
-  resend(nonce: string): void {
-    this.#client?.resend(nonce);
+  resend(nonce: string, cmd?: AnyCommand): void {
+    this.#client?.resend(nonce, cmd);
   }
 
   discard(nonce: string): void {

@@ -101,3 +101,17 @@ test("an unreadable copy counts as none", () => {
   store.setItem("out", "{not json");
   expect(outbox(store).items).toEqual([]);
 });
+
+test("a refused command can be asked again as another one, once its author has agreed to that", () => {
+  const store = memoryStore();
+  const box = outbox(store);
+  const { nonce } = box.push({ t: "post", text: "told: full" });
+  box.due();
+  box.refused(nonce, { why: "policy_changed" });
+  expect(box.due()).toEqual([]);
+  box.resend(nonce, { t: "post", text: "told: named" });
+  const [again] = box.due();
+  expect(again?.cmd.text).toBe("told: named");
+  expect(again?.nonce).not.toBe(nonce);
+  expect(outbox(store).items.map((item) => item.cmd.text)).toEqual(["told: named"]);
+});

@@ -112,7 +112,16 @@ test("a held message is the author's until it is posted or dropped", () => {
 test("a person who comes back stands at the end of the line", () => {
   const filed = (id: string, standing: "waiting" | "sent_back"): AnyEvent => ({
     t: "person_filed",
-    person: { id, role: "attendee", standing, registered: false, at: 1, muted: false, reach: null, verdict: null },
+    person: {
+      id,
+      role: "attendee",
+      standing,
+      registered: false,
+      at: 1,
+      muted: false,
+      reach: null,
+      verdict: null,
+    },
   });
   const room = [
     filed("a", "waiting"),
