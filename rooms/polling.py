@@ -10,7 +10,7 @@ import msgspec
 
 from rooms.core import STAFF_ROLES, STAGE_ROLES, Asked, Command, Event, Refused, Role
 from rooms.polls import BallotCast, Option, Poll, PollDropped, PollKind, PollState, Results, cards
-from rooms.text import clean
+from rooms.text import clean, plain
 
 if TYPE_CHECKING:
     from rooms.room import Room
@@ -69,7 +69,7 @@ def _choices(form: PollForm) -> tuple[list[str], int, int]:
         raise Refused("bad_options", at=OPTIONS_MOST)
     texts = [_line(text, OPTION_TEXT_MOST) for text in form.options]
     for place, text in enumerate(texts):
-        if text.casefold() in {other.casefold() for other in texts[:place]}:
+        if plain(text) in map(plain, texts[:place]):
             raise Refused("same_option", at=place + 1)
     if form.kind == "single":
         return texts, 1, 1

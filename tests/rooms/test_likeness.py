@@ -28,6 +28,19 @@ from rooms.text import clean_name
         ("ﾊﾞﾊﾞ", "バパ".replace("パ", "バ")),
         ("がくぶち", "か\u3099くぶち"),
         ("高野", "高野\ufe00"),
+        ("佐藤", "佐藤\u3164"),
+        ("佐藤", "佐\u115f藤\uffa0\u2800"),
+        ("高橋", "髙橋"),
+        ("山崎", "山﨑"),
+        ("斉藤", "斎藤"),
+        ("斉藤", "齋藤"),
+        ("斉藤", "齊藤"),
+        ("司会", "司會"),
+        ("日野", "曰野"),
+        ("渡辺", "渡邊"),
+        ("渡辺", "渡邉"),
+        ("吉田", "𠮷田"),
+        ("葛城", "葛\U000e0100城"),
     ],
 )
 def test_asvs_1_1_1_names_that_look_alike_have_one_skeleton(one, other):
@@ -35,7 +48,16 @@ def test_asvs_1_1_1_names_that_look_alike_have_one_skeleton(one, other):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("佐藤", "佐伯"), ("かく", "がく"), ("Ken", "Kan"), ("ハハ", "パパ"), ("高野", "高田")]
+    ("one", "other"),
+    [
+        ("佐藤", "佐伯"),
+        ("かく", "がく"),
+        ("Ken", "Kan"),
+        ("ハハ", "パパ"),
+        ("高野", "高田"),
+        ("斉藤", "佐藤"),
+        ("日野", "目野"),
+    ],
 )
 def test_names_that_differ_to_the_eye_differ(one, other):
     assert skeleton(one) != skeleton(other)
