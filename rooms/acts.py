@@ -27,7 +27,7 @@ class Act(msgspec.Struct, frozen=True):
         id: of the act.
         by: who did it.
         what: the act's name.
-        about: the person or item that it concerned.
+        about: the person or item that it concerned; of settings, which, and how rules stand now.
         at: milliseconds since the epoch.
         chain: 32 hexadecimal digits that stand for this act and all before it.
     """

@@ -347,7 +347,12 @@ class EditMessage(Command, frozen=True, tag="edit_message"):
 class DeleteMessage(Command, frozen=True, tag="delete_message"):
     """Take a message away; its placeholder stays. One's own, or anybody's by staff."""
 
+    act: ClassVar = "delete_message"
     id: str
+
+    def is_act(self, room: "Room", asked: Asked) -> bool:
+        """Another's message is taken away by the staff alone."""
+        return room.chat.messages[self.id].author != asked.person
 
     def decide(self, room: "Room", asked: Asked) -> list[Event]:
         """Erase the words and whatever pointed at them."""

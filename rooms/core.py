@@ -153,8 +153,12 @@ class Command(msgspec.Struct, frozen=True, tag_field="t", forbid_unknown_fields=
         """Return the events that the command causes in `room` as it stands."""
         raise NotImplementedError  # pragma: no cover - every command decides
 
-    def about(self) -> str:
-        """Name the person or item a staff act concerns."""
+    def is_act(self, room: "Room", asked: Asked) -> bool:  # noqa: ARG002 - most commands need no look
+        """Tell whether it is an act of the staff, in `room` before it is done, when `asked` asks it."""
+        return bool(self.act)
+
+    def about(self, room: "Room") -> str:  # noqa: ARG002 - most commands need no look
+        """Name the person or item a staff act concerns, in `room` before it is done; never content."""
         return getattr(self, "person", "") or getattr(self, "id", "")
 
 

@@ -161,7 +161,12 @@ class RaiseHand(Command, frozen=True, tag="raise_hand"):
 class LowerHand(Command, frozen=True, tag="lower_hand"):
     """Take one's own hand down; staff may take down anybody's."""
 
+    act: ClassVar = "lower_hand"
     person: str = ""
+
+    def is_act(self, room: "Room", asked: Asked) -> bool:  # noqa: ARG002 - the port's shape
+        """Another's hand is taken down by the staff alone."""
+        return self.person not in {"", asked.person}
 
     def decide(self, room: "Room", asked: Asked) -> list[Event]:
         """Only hands not yet on stage."""

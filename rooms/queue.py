@@ -202,6 +202,7 @@ class ClaimQuestion(Command, frozen=True, tag="claim"):
     """Mark a question as being looked at, for a minute. A mark warns others; it does not stop them."""
 
     needs: ClassVar = STAFF_ROLES
+    act: ClassVar = "claim"
     id: str
     version: int
 
@@ -313,6 +314,7 @@ class OrderNext(Command, frozen=True, tag="order_next"):
     """Order the next questions; `ids` names all of them, or the order that was seen is old."""
 
     needs: ClassVar = STAFF_ROLES
+    act: ClassVar = "order_next"
     ids: list[str]
 
     def decide(self, room: "Room", asked: Asked) -> list[Event]:
@@ -434,6 +436,7 @@ class LabelQuestion(Command, frozen=True, tag="label"):
     """Give a question the staff's own sorting words (at most five)."""
 
     needs: ClassVar = STAFF_ROLES
+    act: ClassVar = "label"
     id: str
     version: int
     labels: list[str]

@@ -190,8 +190,8 @@ def decide(room: Room, asked: Asked, command: Command) -> list[Event]:
     if (level or Level.EVERYONE) < Level.ADMITTED and not command.at_the_door:
         raise Refused("not_admitted")
     events = command.decide(room, asked)
-    if events and command.act:
-        act = Act(id=asked.id, by=asked.person, what=command.act, about=command.about(), at=asked.at)
+    if events and command.is_act(room, asked):
+        act = Act(id=asked.id, by=asked.person, what=command.act, about=command.about(room), at=asked.at)
         events.append(ActRecorded(act=room.acts.chained(room.session.id, act)))
     return events
 

@@ -249,7 +249,7 @@ class SetState(Command, frozen=True, tag="set_state"):
     act: ClassVar = "set_state"
     state: State
 
-    def about(self) -> str:
+    def about(self, room: "Room") -> str:  # noqa: ARG002 - the port's shape
         """Name the new state."""
         return self.state
 
@@ -279,8 +279,18 @@ class ChangeSettings(Command, frozen=True, tag="change_settings"):
     anonymity: Anonymity | None = None
     counts_hidden: bool | None = None
 
+    def about(self, room: "Room") -> str:
+        """Name the settings that become other ones, and the new values of those that are rules."""
+        new, old = (_flat(settings) for settings in (self._made(room), room.session.settings))
+        changed = (name for name in self.__struct_fields__ if new[name] != old[name])
+        return " ".join(f"{name}={_word(new[name])}" if name in _TOLD else name for name in changed)
+
     def decide(self, room: "Room", asked: Asked) -> list[Event]:  # noqa: ARG002 - the port's shape
         """Replace what was given."""
+        new = self._made(room)
+        return [] if new == room.session.settings else [SettingsChanged(settings=new)]
+
+    def _made(self, room: "Room") -> Settings:
         given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
         if "title" in given:
             given["title"] = clean(self.title or "", most=120)
@@ -288,5 +298,16 @@ class ChangeSettings(Command, frozen=True, tag="change_settings"):
             raise Refused("bad_capacity")
         qa = {name: given.pop(name) for name in ("moderated", "anonymity", "counts_hidden") if name in given}
         old = room.session.settings
-        new = msgspec.structs.replace(old, **given, qa=msgspec.structs.replace(old.qa, **qa))
-        return [] if new == old else [SettingsChanged(settings=new)]
+        return msgspec.structs.replace(old, **given, qa=msgspec.structs.replace(old.qa, **qa))
+
+
+_TOLD: Final = frozenset({"capacity", "door", "moderated", "anonymity", "counts_hidden"})
+"""Settings whose values stand in the log of acts; the others are the organiser's words."""
+
+
+def _flat(settings: Settings) -> dict[str, object]:
+    return {**msgspec.structs.asdict(settings), **msgspec.structs.asdict(settings.qa)}
+
+
+def _word(value: object) -> str:
+    return str(value).lower()

@@ -245,6 +245,7 @@ class Spotlight(Command, frozen=True, tag="spotlight"):
     """Let one person on stage fill it, or nobody."""
 
     needs: ClassVar = STAFF_ROLES
+    act: ClassVar = "spotlight"
     person: str = ""
 
     def decide(self, room: "Room", asked: Asked) -> list[Event]:  # noqa: ARG002 - the port's shape
@@ -258,6 +259,7 @@ class SetTimer(Command, frozen=True, tag="set_timer"):
     """Start a countdown of `seconds`, or take it away with none."""
 
     needs: ClassVar = STAFF_ROLES
+    act: ClassVar = "set_timer"
     seconds: int | None = None
     label: str = ""
 

@@ -622,7 +622,7 @@ export interface Act {
   by: string;
   /** the act's name. */
   what: string;
-  /** the person or item that it concerned. */
+  /** the person or item that it concerned; of settings, which, and how rules stand now. */
   about: string;
   /** milliseconds since the epoch. */
   at: number;

@@ -1,13 +1,20 @@
 """The chain of staff acts; OWASP ASVS 5.0 16.4.2: logs are protected from modification."""
 
+import re
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rooms import COMMANDS, STAFF_ROLES, QuestionPolicy, Settings
 from rooms.acts import ACTS_KEPT, Act, ActRecorded, Acts, broken_at
+from rooms.chat import DeleteMessage, Post
+from rooms.hands import LowerHand, RaiseHand
 from rooms.room import Room
-from rooms.session import LinksVoided, SetState, State, VoidLinks
+from rooms.session import ChangeSettings, LinksVoided, SetState, State, VoidLinks
+from rooms.stage import SetTimer, Spotlight
 from tests.kit.personas import table
+from tests.rooms.test_laws import ORDINARY, play
 
 
 def chain(count, session="s"):
@@ -71,3 +78,65 @@ def test_links_are_voided_once_and_never_back():
     assert isinstance(made.ask("olga", VoidLinks(generation=3))[0], LinksVoided)
     assert made.ask("olga", VoidLinks(generation=3)) == made.ask("olga", VoidLinks(generation=2)) == []
     assert made.room.session.generation == 3
+
+
+UNRECORDED: dict[str, str] = {}
+"""Commands of the staff that are no act, and why; none so far."""
+
+
+def test_every_command_of_the_staff_is_an_act_or_says_why_not():
+    for command in COMMANDS:
+        if command.needs <= STAFF_ROLES:
+            assert bool(command.act) != (command.__name__ in UNRECORDED), command
+    acts = [command.act for command in COMMANDS if command.act]
+    assert len(acts) == len(set(acts)) > 30
+
+
+def whats(made):
+    return [(act.by, act.what, act.about) for act in made.room.acts.acts]
+
+
+def test_what_the_staff_do_to_others_is_an_act_and_what_one_does_to_oneself_is_none():
+    made = table()
+    for who in ("aoi", "mika"):
+        made.ask(who, Post(text="ことば"))
+    first, second = made.room.chat.messages
+    for who in ("aoi", "ben"):
+        made.ask(who, RaiseHand())
+    made.room.acts.acts.clear()
+    made.ask("mika", DeleteMessage(id=second))
+    made.ask("ben", LowerHand(person="ben"))
+    assert whats(made) == []
+    made.ask("mika", DeleteMessage(id=first))
+    made.ask("ken", LowerHand(person="aoi"))
+    made.ask("mika", Spotlight(person="sara"))
+    made.ask("mika", SetTimer(seconds=60, label="見出し"))
+    assert whats(made) == [
+        ("mika", "delete_message", first),
+        ("ken", "lower_hand", "aoi"),
+        ("mika", "spotlight", "sara"),
+        ("mika", "set_timer", ""),
+    ]
+    assert made.ask("mika", DeleteMessage(id=first)) == [], "nothing happens twice"
+
+
+def test_taking_anonymity_away_does_not_look_like_a_new_title():
+    made = table(Settings(title="会", qa=QuestionPolicy(anonymity="full")))
+    made.room.acts.acts.clear()
+    made.ask("mika", ChangeSettings(title="ほかの会"))
+    made.ask("mika", ChangeSettings(anonymity="named", moderated=True, door="open"))
+    made.ask("olga", ChangeSettings(capacity=30, counts_hidden=True, starts_at=1, moderated=False))
+    assert [about for _by, _what, about in whats(made)] == [
+        "title",
+        "door=open anonymity=named",
+        "starts_at capacity=30 moderated=false counts_hidden=true",
+    ]
+
+
+@ORDINARY
+@given(st.data())
+def test_asvs_16_2_5_no_act_holds_what_somebody_wrote(data):
+    for act in play(data, length=40).room.acts.acts:
+        # What people write in these rooms is Japanese, or forty times one letter; ids and settings are not.
+        assert re.fullmatch(r"[a-z0-9_= ]*", act.about), act
+        assert "x" * 40 not in act.about

@@ -15,7 +15,7 @@ import {
   VideoOff,
 } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Person, Reach } from "../core/wire.ts";
+import type { Act, Person, Reach } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { knockSound } from "./devices.ts";
 import { clock, duration } from "./format.ts";
@@ -564,7 +564,12 @@ function Acts() {
   const visit = useVisit();
   const t = text();
   const room = visit.room.value;
-  const about = (id: string) => {
+  const change = (one: string) => {
+    const [name = "", value = ""] = one.split("=");
+    return t.changes[one] ?? (value ? t.common.pair(t.changes[name] ?? name, value) : name);
+  };
+  const about = ({ what, about: id }: Act) => {
+    if (what === "change_settings" && id) return id.split(" ").map(change).join(" · ");
     if (room.cards[id]) return visit.card(id).name;
     const question = room.questions.filed[id];
     if (question) return `#${question.number}`;
@@ -589,7 +594,7 @@ function Acts() {
                     ? t.staff.byItself
                     : (room.cards[act.by]?.name ?? t.roles.organiser)}
                 </span>{" "}
-                {t.acts[act.what] ?? act.what} {about(act.about)}
+                {t.acts[act.what] ?? act.what} {about(act)}
               </span>
             </li>
           ))}
