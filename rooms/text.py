@@ -91,7 +91,7 @@ def clean(text: str, *, least: int = 1, most: int) -> str:
 
     Args:
         text: what was typed.
-        least: fewest user-perceived characters.
+        least: fewest user-perceived characters; of nothing that is seen there are none.
         most: most user-perceived characters.
 
     Raises:
@@ -101,7 +101,7 @@ def clean(text: str, *, least: int = 1, most: int) -> str:
         raise Refused("too_long", at=most)
     kept = text if _PLAIN.fullmatch(text) else _normal(text)
     kept = kept.strip()
-    length = graphemes(kept)
+    length = 0 if all(char.isspace() or is_invisible(char) for char in kept) else graphemes(kept)
     if length < least:
         raise Refused("too_short", at=least)
     if length > most or len(kept) > most * 4:

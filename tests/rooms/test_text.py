@@ -73,8 +73,9 @@ def test_asvs_1_1_1_no_name_is_made_of_what_cannot_be_seen():
 
 def test_a_text_of_nothing_that_is_seen_is_too_short():
     for char in [*FORMATS, *FILLERS, *SELECTORS]:
-        with pytest.raises(Refused, match="too_short"):
-            clean(char * 3, most=300)
+        for typed in (char * 3, f"{char} {char}\n{char}"):
+            with pytest.raises(Refused, match="too_short"):
+                clean(typed, most=300)
 
 
 def test_what_is_seen_is_not_called_invisible():
