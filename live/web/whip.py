@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from live.protocol.frames import Card
+from live.web.cookies import cookie
 from live.web.desk import Bearer, Desk, bearer_token
 from live.web.operation import METHODS, problem_of
 from live.web.ports import Answer, Tier
@@ -111,10 +112,11 @@ class Doorway:
             return problem_of(error, request).response()
 
     async def _options(self, request: Request) -> Response:
-        """Answer a preflight; who shows a ticket is told the ICE servers before the offer (RFC 9725 §4.6)."""
+        """Answer a preflight; who shows ticket or seat is told the ICE servers before (RFC 9725 §4.6)."""
         response = Response(status_code=200, headers=_OPTIONS)
-        if bearer_token(request) is not None:
-            bearer = await self._desk.bearer(request, request.path_params["id"], binds=False)
+        session = request.path_params["id"]
+        if bearer_token(request) is not None or cookie(request, session) is not None:
+            bearer = await self._desk.bearer(request, session, binds=False)
             self._name_servers(response, bearer)
         return response
 

@@ -343,6 +343,9 @@ async def test_ice_servers_are_named_to_ticket_holders_only(tmp_path):
             asked = await client.options(f"/whip/{made.id}", headers=bearer)
             preflight = await client.options(f"/whip/{made.id}")
             forged = await client.options(f"/whip/{made.id}", headers={"Authorization": "Bearer x"})
+            seat = {"ticket": server.ticket(made.id, "speaker", "高野")}
+            await client.post(f"/api/sessions/{made.id}/enter", json=seat)
+            seated = await client.options(f"/whip/{made.id}")
     finally:
         server.stop()
     links = created.headers.get_list("link")
@@ -352,6 +355,6 @@ async def test_ice_servers_are_named_to_ticket_holders_only(tmp_path):
         "stun:stun.example.org",
     ]
     assert ["credential=" in link for link in links] == [True, True, False]
-    assert len(asked.headers.get_list("link")) == 3
+    assert len(asked.headers.get_list("link")) == len(seated.headers.get_list("link")) == 3
     assert "link" not in preflight.headers
     assert forged.status_code == 401

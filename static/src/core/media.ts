@@ -34,6 +34,13 @@ const DOUBT_MS = 10_000;
 const SPREAD_MS = 400;
 /** How long a new line may take to come up before it is built anew, in milliseconds. */
 const SETUP_MS = 12_000;
+/** How long a line that ends by our will stays up until the server has heard so, in milliseconds. */
+const GOODBYE_MS = 1_000;
+
+/** The ICE servers as they were named last, to whichever line; null before that. Their credentials grow old. */
+export interface Named {
+  servers: RTCIceServer[] | null;
+}
 
 /** `scalabilityMode` is not in TypeScript's own types yet. */
 type Layer = RTCRtpEncodingParameters & { scalabilityMode?: string };
@@ -175,11 +182,11 @@ abstract class MediaLine {
   #location: string | null = null;
   #gone: readonly string[] = [];
   protected pc: RTCPeerConnection | null = null;
-  protected ice: RTCIceServer[] = [];
 
   constructor(
     protected readonly ports: MediaPorts,
     protected readonly changed: () => void,
+    protected readonly named: Named,
   ) {}
 
   /** Negotiates on a fresh peer connection and returns the resource's address. */
@@ -338,11 +345,21 @@ abstract class MediaLine {
     this.#cancel = null;
     const location = this.#location;
     this.#location = null;
-    if (location) void this.#remove(location);
     const pc = this.pc;
     this.pc = null;
-    pc?.close();
+    const removed = location ? this.#remove(location) : null;
+    if (removed && pc?.connectionState === "connected") this.#closeAfter(removed, pc);
+    else pc?.close();
     this.closed();
+  }
+
+  /** Lets DTLS's goodbye not overtake the DELETE: alone it says that a line broke, not that somebody is done. */
+  #closeAfter(removed: Promise<void>, pc: RTCPeerConnection): void {
+    const cancel = this.ports.later(GOODBYE_MS, () => pc.close());
+    void removed.then(() => {
+      cancel();
+      pc.close();
+    });
   }
 
   /** The peer connection is gone: subclasses forget what hung on it. */
@@ -363,8 +380,8 @@ abstract class MediaLine {
   }
 }
 
-function isVideo(transceiver: RTCRtpTransceiver): boolean {
-  return transceiver.receiver.track.kind === "video";
+function kindOf(transceiver: RTCRtpTransceiver): string {
+  return transceiver.receiver.track.kind;
 }
 
 /** Publishes one source (camera with microphone, or a screen) by WHIP. */
@@ -378,29 +395,25 @@ export class Publisher extends MediaLine {
     private readonly room: string,
     readonly source: Source,
     changed: () => void,
-    private readonly known: () => RTCIceServer[] = () => [],
+    named: Named = { servers: null },
   ) {
-    super(ports, changed);
+    super(ports, changed, named);
   }
 
-  /** Publishes these tracks; while publishing, replaces tracks of the same kind without a new negotiation. */
+  /**
+   * Publishes these tracks and no others from now on, on every later line too. A line with a place for each
+   * goes on, empty where there is none of a kind; else one is built anew.
+   */
   async publish(tracks: MediaStreamTrack[]): Promise<void> {
-    const kinds = (list: MediaStreamTrack[]) =>
-      list
-        .map((track) => track.kind)
-        .sort()
-        .join();
-    const same = kinds(tracks) === kinds(this.#tracks);
     this.#tracks = tracks;
-    const pc = this.pc;
-    if (!pc || !same || this.state === "idle" || this.state === "refused") {
+    const places = this.pc?.getTransceivers() ?? [];
+    const fits = tracks.every((track) => places.some((each) => kindOf(each) === track.kind));
+    if (this.state === "idle" || this.state === "refused" || (this.pc && !fits)) {
       this.start();
       return;
     }
-    for (const track of tracks) {
-      const sender = pc.getSenders().find((each) => each.track?.kind === track.kind);
-      await sender?.replaceTrack(track);
-    }
+    const of = (kind: string) => tracks.find((track) => track.kind === kind) ?? null;
+    await Promise.all(places.map((each) => each.sender.replaceTrack(of(kindOf(each)))));
   }
 
   /** Sends no picture that nobody wants: the encodings with these rids ("" for one without) rest. */
@@ -419,7 +432,7 @@ export class Publisher extends MediaLine {
       for (const sender of pc.getSenders()) {
         const parameters = sender.getParameters();
         if (!parameters.encodings?.length || sender.transport?.state === "closed") continue;
-        const video = pc.getTransceivers().some((each) => each.sender === sender && isVideo(each));
+        const video = pc.getTransceivers().some((each) => each.sender === sender && kindOf(each) === "video");
         if (!video) continue;
         let moved = false;
         for (const encoding of parameters.encodings) {
@@ -434,7 +447,8 @@ export class Publisher extends MediaLine {
   }
 
   protected async negotiate(stale: () => boolean): Promise<string> {
-    const servers = [...this.ice, ...this.known()];
+    const servers = this.named.servers ?? (await this.#ask());
+    if (stale()) throw new Error("overtaken");
     const pc = this.ports.peer({ iceServers: servers, bundlePolicy: "max-bundle" });
     this.pc = pc;
     for (const track of this.#tracks) {
@@ -455,12 +469,21 @@ export class Publisher extends MediaLine {
         this.source === "camera" ? thrifty(pc.localDescription?.sdp ?? "") : (pc.localDescription?.sdp ?? ""),
     });
     if (answer.status !== 201) throw await refusal(answer);
-    this.ice = iceServers(answer.headers.get("Link"));
+    this.named.servers = iceServers(answer.headers.get("Link"));
     const location = answer.headers.get("Location") ?? "";
     const sdp = await answer.text();
     if (!stale()) await pc.setRemoteDescription({ type: "answer", sdp });
     this.#settle();
     return location;
+  }
+
+  /** The ICE servers, before any line has been told (RFC 9725 §4.6). */
+  async #ask(): Promise<RTCIceServer[]> {
+    const answer = await this.ports.fetch(`/whip/${this.room}`, {
+      method: "OPTIONS",
+      credentials: "same-origin",
+    });
+    return iceServers(answer.headers.get("Link"));
   }
 }
 
@@ -479,8 +502,9 @@ export class Watcher extends MediaLine {
     private readonly room: string,
     changed: () => void,
     private tier: Tier = "video",
+    named: Named = { servers: null },
   ) {
-    super(ports, changed);
+    super(ports, changed, named);
   }
 
   /** Chooses how much comes from now on, also over later connections; the server stops the rest. */
@@ -510,11 +534,6 @@ export class Watcher extends MediaLine {
     this.changed();
   }
 
-  /** TURN servers the server named, for the publisher's first attempt. */
-  get servers(): RTCIceServer[] {
-    return this.ice;
-  }
-
   protected async negotiate(stale: () => boolean): Promise<string> {
     const { tier } = this;
     const answer = await this.ports.fetch(`/whep/${this.room}?tier=${tier}`, {
@@ -522,13 +541,14 @@ export class Watcher extends MediaLine {
       credentials: "same-origin",
     });
     if (answer.status !== 201) throw await refusal(answer);
-    this.ice = iceServers(answer.headers.get("Link"));
+    const servers = iceServers(answer.headers.get("Link"));
+    this.named.servers = servers;
     const location = answer.headers.get("Location") ?? "";
     const sdp = await answer.text();
     if (stale()) return location;
     this.#address = location;
     this.inForce = tier;
-    const pc = this.ports.peer({ iceServers: this.ice, bundlePolicy: "max-bundle" });
+    const pc = this.ports.peer({ iceServers: servers, bundlePolicy: "max-bundle" });
     this.pc = pc;
     pc.addEventListener("track", (event) => {
       if (pc !== this.pc || event.transceiver.mid === null) return;

@@ -17,6 +17,7 @@ import type {
   Role,
   Seen,
   Settings,
+  StageSource,
   Standing,
   State,
   Timer,
@@ -59,7 +60,7 @@ export interface Room {
   readonly door: Readonly<Record<string, readonly DoorMessage[]>>;
   readonly stage: {
     seats: readonly string[];
-    muted: Readonly<Record<string, readonly string[]>>;
+    muted: Readonly<Record<string, readonly StageSource[]>>;
     veiled: boolean;
     spotlight: string;
     timer: Timer | null;

@@ -1,6 +1,7 @@
 /** The wire's types under the names this client uses; all are printed from the server's own message classes. */
 import type {
   Message,
+  MuteSourceCommand,
   Question,
   ServerFrame,
   SignalFrame,
@@ -47,3 +48,5 @@ export type SignalKind = SignalFrame["kind"];
 export type Signals = Omit<SignalsFrame, "t">;
 export type Tally = Omit<TallyFrame, "t" | "poll">;
 export type StageView = Omit<StageFrame, "t">;
+/** What can be muted of somebody on stage. */
+export type StageSource = MuteSourceCommand["source"];

@@ -659,9 +659,25 @@ export const en = {
     toMe: "to you",
     toAll: "to all",
     publish: "Turn on camera and microphone",
-    publishing: "Connecting…",
+    sending: {
+      connecting: "Connecting…",
+      recovering: "Reconnecting: for now nobody sees or hears you.",
+    },
+    sharing: {
+      connecting: "Connecting your screen…",
+      recovering: "Reconnecting your screen: for now nobody sees it.",
+    },
+    screenTaken: (name: string) => `${name} is sharing a screen right now.`,
+    unshared: {
+      refused: "The server does not take your screen right now.",
+      taken: "Somebody else is sharing a screen, so yours has ended.",
+    },
     publishRefused: "The server does not take your picture right now.",
-    serverMuted: "A moderator has muted your microphone.",
+    serverMuted: {
+      microphone: "A moderator has muted your microphone.",
+      camera: "A moderator has hidden your camera.",
+      screen: "A moderator has stopped your screen.",
+    },
     alone: "Nobody else is here yet.",
   },
   board: {
@@ -742,6 +758,8 @@ export const en = {
     unmuteMic: "Unmute microphone",
     muteCamera: "Hide camera",
     unmuteCamera: "Show camera",
+    muteScreen: "Stop the shared screen",
+    unmuteScreen: "Allow sharing the screen",
     mute: "Mute in chat and Q&A",
     unmute: "Give the voice back",
     muted: "muted",

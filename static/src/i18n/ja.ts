@@ -649,9 +649,25 @@ export const ja = {
     toMe: "あなたへ",
     toAll: "全員へ",
     publish: "カメラとマイクを入れる",
-    publishing: "つないでいます…",
+    sending: {
+      connecting: "つないでいます…",
+      recovering: "つなぎ直しています。いまは、映像も音声もだれにも届いていません。",
+    },
+    sharing: {
+      connecting: "画面をつないでいます…",
+      recovering: "画面をつなぎ直しています。いまは、だれにも見えていません。",
+    },
+    screenTaken: (name: string) => `いまは${name}さんが画面を共有しています。`,
+    unshared: {
+      refused: "いまは画面の共有を受け付けていません。",
+      taken: "ほかの方が画面を共有しているため、あなたの共有を終えました。",
+    },
     publishRefused: "いまは映像を受け付けていません。",
-    serverMuted: "司会がマイクを止めています。",
+    serverMuted: {
+      microphone: "司会がマイクを止めています。",
+      camera: "司会がカメラを隠しています。",
+      screen: "司会が画面の共有を止めています。",
+    },
     alone: "まだ、ほかの方はいません。",
   },
   board: {
@@ -732,6 +748,8 @@ export const ja = {
     unmuteMic: "マイクを戻す",
     muteCamera: "カメラを隠す",
     unmuteCamera: "カメラを戻す",
+    muteScreen: "画面の共有を止める",
+    unmuteScreen: "画面の共有を許す",
     mute: "発言と質問を止める",
     unmute: "発言と質問を戻す",
     muted: "発言停止中",

@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 export type DeviceTrouble = "denied" | "none" | "busy";
 
@@ -74,7 +74,7 @@ const sound = (): MediaTrackConstraints => ({
   autoGainControl: true,
 });
 
-/** Asks for camera and microphone; falls back to the microphone alone. */
+/** Asks for the microphone, and for the camera unless it is off; falls back to the microphone alone. */
 export async function openDevices(): Promise<MediaStream | null> {
   if (!navigator.mediaDevices) {
     trouble.value = "none";
@@ -82,20 +82,22 @@ export async function openDevices(): Promise<MediaStream | null> {
   }
   let stream: MediaStream | null = null;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: video(), audio: sound() });
+    const wanted = cameraOn.value ? { video: video(), audio: sound() } : { audio: sound() };
+    stream = await navigator.mediaDevices.getUserMedia(wanted);
     trouble.value = null;
   } catch (error) {
     trouble.value = troubleOf(error);
     stream = await navigator.mediaDevices.getUserMedia({ audio: sound() }).catch(() => null);
   }
   closeDevices();
-  local.value = stream;
+  // The camera may have been turned off while the browser asked.
+  local.value = stream && !cameraOn.value ? withoutCamera(stream) : stream;
   if (stream) {
     for (const track of stream.getAudioTracks()) track.enabled = micOn.value;
     meter(stream);
   }
   await listDevices();
-  return stream;
+  return local.value;
 }
 
 export function closeDevices(): void {
@@ -109,6 +111,37 @@ export function closeDevices(): void {
 export function setMic(on: boolean): void {
   micOn.value = on;
   for (const track of local.value?.getAudioTracks() ?? []) track.enabled = on;
+}
+
+/** Whether there is a picture of one's own: the camera is wanted, and it opened. */
+export const cameraLive = computed(() => (local.value?.getVideoTracks().length ?? 0) > 0);
+
+function withoutCamera(stream: MediaStream): MediaStream {
+  for (const track of stream.getVideoTracks()) track.stop();
+  return new MediaStream(stream.getAudioTracks());
+}
+
+/** Closes the camera, its light included, or opens it again; one that does not open is off, and `trouble` says why. */
+export async function setCamera(on: boolean): Promise<void> {
+  cameraOn.value = on;
+  if (!local.value) return;
+  local.value = withoutCamera(local.value);
+  if (!on) return;
+  const before = local.value;
+  const camera = await navigator.mediaDevices.getUserMedia({ video: video() }).catch((error: unknown) => {
+    if (local.value === before) trouble.value = troubleOf(error);
+    return null;
+  });
+  if (local.value !== before) {
+    if (camera) withoutCamera(camera);
+    return;
+  }
+  if (!camera) {
+    cameraOn.value = false;
+    return;
+  }
+  trouble.value = null;
+  local.value = new MediaStream([...before.getAudioTracks(), ...camera.getVideoTracks()]);
 }
 
 function meter(stream: MediaStream): void {

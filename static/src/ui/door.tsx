@@ -8,6 +8,7 @@ import { DataChoice } from "./data.tsx";
 import {
   available,
   awakeAudio,
+  cameraOn,
   choose,
   chosen,
   closeDevices,
@@ -256,7 +257,7 @@ export function DevicePicker() {
     local.value
       ?.getTracks()
       .find((track) => track.kind === kind)
-      ?.getSettings().deviceId ?? "";
+      ?.getSettings().deviceId ?? chosen.value[kind === "video" ? "camera" : "microphone"];
   const change = (what: Partial<{ camera: string; microphone: string }>) => {
     choose(what);
     void openDevices();
@@ -327,7 +328,10 @@ function CameraCheck() {
           <Button
             icon={<Camera aria-hidden="true" />}
             testid="check-devices"
-            onClick={() => void openDevices()}
+            onClick={() => {
+              cameraOn.value = true;
+              void openDevices();
+            }}
           >
             {t.devicesOn}
           </Button>

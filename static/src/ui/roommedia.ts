@@ -2,6 +2,7 @@ import { effect, signal, untracked } from "@preact/signals";
 import {
   type MediaPorts,
   type MediaState,
+  type Named,
   Publisher,
   type Source,
   type Tier,
@@ -10,7 +11,7 @@ import {
 } from "../core/media.ts";
 import { type LineFacts, lineFacts, type Totals } from "../core/stats.ts";
 import type { Level, Reach, StageView } from "../core/wire.ts";
-import { cameraOn, local, openDevices } from "./devices.ts";
+import { local, openDevices } from "./devices.ts";
 import { rememberTier, tier } from "./tier.ts";
 
 /** The page's network and clock, for media. */
@@ -36,6 +37,8 @@ export class RoomMedia {
   /** Rises whenever received tracks came or went. */
   readonly version = signal(0);
   readonly screen = signal<MediaStream | null>(null);
+  /** Why one's last share ended although nobody ended it here. */
+  readonly unshared = signal<"refused" | "taken" | null>(null);
   /** The browser wants a gesture before it plays sound. */
   readonly silenced = signal(false);
 
@@ -69,26 +72,28 @@ export class RoomMedia {
       this.inForce.value = this.#watcher.inForce;
       this.version.value += 1;
     };
-    this.#watcher = new Watcher(ports, room, changed, tier.value);
-    const servers = () => this.#watcher.servers;
+    const named: Named = { servers: null };
+    this.#watcher = new Watcher(ports, room, changed, tier.value, named);
     this.#camera = new Publisher(
       ports,
       room,
       "camera",
       () => (this.sending.value = this.#camera.state),
-      servers,
+      named,
     );
     this.#screen = new Publisher(
       ports,
       room,
       "screen",
-      () => (this.sharing.value = this.#screen.state),
-      servers,
+      () => {
+        this.sharing.value = this.#screen.state;
+        if (this.#screen.state === "refused") this.unshare("refused");
+      },
+      named,
     );
     this.#stopEffects = effect(() => {
       const stream = local.value;
-      const camera = cameraOn.value;
-      untracked(() => void this.#refresh(stream, camera));
+      untracked(() => void this.#refresh(stream));
     });
   }
 
@@ -128,6 +133,7 @@ export class RoomMedia {
   }
 
   async share(): Promise<void> {
+    this.unshared.value = null;
     const stream = await navigator.mediaDevices
       .getDisplayMedia({ video: { frameRate: { max: 15 } } })
       .catch(() => null);
@@ -139,10 +145,18 @@ export class RoomMedia {
     await this.#screen.publish([track]);
   }
 
-  unshare(): void {
+  unshare(why: "refused" | "taken" | null = null): void {
     this.#screen.stop();
     for (const track of this.screen.value?.getTracks() ?? []) track.stop();
     this.screen.value = null;
+    this.unshared.value = why;
+  }
+
+  /** Ends a share that nobody may see: the server mutes it, or the stage's only place for one is another's. */
+  yieldScreen(muted: boolean, taken: boolean): void {
+    if (!this.screen.value) return;
+    if (muted) this.unshare();
+    else if (taken && this.sharing.value === "connected") this.unshare("taken");
   }
 
   wake(): void {
@@ -218,11 +232,8 @@ export class RoomMedia {
     }
   }
 
-  async #refresh(stream: MediaStream | null, camera: boolean): Promise<void> {
+  async #refresh(stream: MediaStream | null): Promise<void> {
     if (!stream || this.sending.value === "idle" || this.sending.value === "refused") return;
     await this.#camera.publish(stream.getTracks());
-    const pc = this.#camera.connection;
-    const sender = pc?.getTransceivers().find((each) => each.receiver.track.kind === "video")?.sender;
-    await sender?.replaceTrack(camera ? (stream.getVideoTracks()[0] ?? null) : null);
   }
 }

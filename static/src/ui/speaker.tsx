@@ -12,9 +12,10 @@ import {
   VideoOff,
 } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
+import type { MediaState } from "../core/media.ts";
 import type { PublicQuestion } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
-import { cameraOn, level, local, micOn, setMic } from "./devices.ts";
+import { cameraLive, level, local, micOn, setCamera, setMic } from "./devices.ts";
 import { DevicePicker, DeviceTroubleNotice } from "./door.tsx";
 import { count, duration, withSan } from "./format.ts";
 import { useShortcuts } from "./keys.tsx";
@@ -35,14 +36,14 @@ export function PublishBar() {
   const sending = media.sending.value;
   const seated = visit.room.value.stage.seats.includes(visit.myId.value);
   const guest = visit.role.value === "attendee";
-  const mutedByStaff = visit.room.value.stage.muted[visit.myId.value]?.includes("microphone") ?? false;
+  const muted = visit.room.value.stage.muted[visit.myId.value] ?? [];
   const sharing = media.screen.value !== null;
+  const holder = visit.screenOf.value;
+  const taken = holder !== "" && holder !== visit.myId.value;
   const canShare = typeof navigator.mediaDevices?.getDisplayMedia === "function";
   useShortcuts({
     m: () => setMic(!micOn.value),
-    v: () => {
-      cameraOn.value = !cameraOn.value;
-    },
+    v: () => void setCamera(!cameraLive.value),
   });
   if (sending === "idle" || sending === "refused") {
     return (
@@ -60,21 +61,28 @@ export function PublishBar() {
       </div>
     );
   }
-  const has = (kind: string) => local.value?.getTracks().some((track) => track.kind === kind) ?? false;
+  const heard = sending === "connected" && micOn.value;
   return (
     <div class="publish" data-testid="publish-bar" data-state={sending}>
       <DeviceTroubleNotice />
-      {mutedByStaff && <Notice tone="warn">{t.speaker.serverMuted}</Notice>}
+      <PublishState />
+      {muted.length > 0 && (
+        <Notice tone="warn" role="status" testid="server-muted">
+          {muted.map((source) => (
+            <p key={source}>{t.speaker.serverMuted[source]}</p>
+          ))}
+        </Notice>
+      )}
       <div class="publish-row">
         <div class="publish-level">
-          <Meter level={micOn.value ? level.value : 0} label={t.speaker.level} testid="own-level" />
+          <Meter level={heard ? level.value : 0} label={t.speaker.level} testid="own-level" />
         </div>
         <Button
           class="own"
           pressed={micOn.value}
           icon={micOn.value ? <Mic aria-hidden="true" /> : <MicOff aria-hidden="true" />}
           label={micOn.value ? t.speaker.mic.on : t.speaker.mic.off}
-          blocked={has("audio") ? null : t.door.noDevice}
+          blocked={local.value?.getAudioTracks().length ? null : t.door.noDevice}
           testid="mic"
           keys="m"
           onClick={() => setMic(!micOn.value)}
@@ -83,15 +91,12 @@ export function PublishBar() {
         </Button>
         <Button
           class="own"
-          pressed={cameraOn.value}
-          icon={cameraOn.value ? <Video aria-hidden="true" /> : <VideoOff aria-hidden="true" />}
-          label={cameraOn.value ? t.speaker.camera.on : t.speaker.camera.off}
-          blocked={has("video") ? null : t.door.noDevice}
+          pressed={cameraLive.value}
+          icon={cameraLive.value ? <Video aria-hidden="true" /> : <VideoOff aria-hidden="true" />}
+          label={cameraLive.value ? t.speaker.camera.on : t.speaker.camera.off}
           testid="camera"
           keys="v"
-          onClick={() => {
-            cameraOn.value = !cameraOn.value;
-          }}
+          onClick={() => void setCamera(!cameraLive.value)}
         >
           <span class="own-word">{t.speaker.short.camera}</span>
         </Button>
@@ -100,6 +105,15 @@ export function PublishBar() {
             pressed={sharing}
             icon={sharing ? <ScreenShareOff aria-hidden="true" /> : <ScreenShare aria-hidden="true" />}
             label={sharing ? t.speaker.screen.on : t.speaker.screen.off}
+            blocked={
+              sharing
+                ? null
+                : muted.includes("screen")
+                  ? t.speaker.serverMuted.screen
+                  : taken
+                    ? t.speaker.screenTaken(visit.card(holder).name)
+                    : null
+            }
             testid="screen"
             onClick={() => (sharing ? media.unshare() : void media.share())}
           >
@@ -133,6 +147,30 @@ export function PublishBar() {
           <DevicePicker />
           <Meter level={level.value} label={t.door.level} />
         </Dialog>
+      )}
+    </div>
+  );
+}
+
+/** How one's own lines are doing, while they do not carry what is sent; and why a share ended by itself. */
+function PublishState() {
+  const { media } = useVisit();
+  const t = text().speaker;
+  const troubled = (state: MediaState) => (state === "connecting" || state === "recovering" ? state : null);
+  const own = troubled(media.sending.value);
+  const screen = troubled(media.sharing.value);
+  const ended = media.unshared.value;
+  const words = [own && t.sending[own], screen && t.sharing[screen], ended && t.unshared[ended]].filter(
+    Boolean,
+  );
+  return (
+    <div role="status" data-testid="publish-state">
+      {words.length > 0 && (
+        <Notice tone="warn">
+          {words.map((each) => (
+            <p key={each}>{each}</p>
+          ))}
+        </Notice>
       )}
     </div>
   );

@@ -8,6 +8,8 @@ import {
   Mic,
   MicOff,
   Octagon,
+  ScreenShare,
+  ScreenShareOff,
   Spotlight as SpotlightIcon,
   UserMinus,
   UserPlus,
@@ -15,7 +17,7 @@ import {
   VideoOff,
 } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Act, Person, Reach } from "../core/wire.ts";
+import type { Act, Person, Reach, StageSource } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { knockSound } from "./devices.ts";
 import { clock, duration } from "./format.ts";
@@ -323,7 +325,7 @@ export function PersonMenu({ person }: { person: string }) {
   const voiceless = room.people[person]?.muted ?? false;
   const hand = room.hands.filed[person]?.state;
   const publishes = seated || role === "speaker" || role === "presenter" || hand === "checking";
-  const source = (what: "microphone" | "camera", on: boolean) =>
+  const source = (what: StageSource, on: boolean) =>
     void visit.ask({ t: "mute_source", person, source: what, on });
   const attendee = role === "attendee";
   return (
@@ -362,7 +364,18 @@ export function PersonMenu({ person }: { person: string }) {
           publishes && {
             label: muted.includes("camera") ? t.unmuteCamera : t.muteCamera,
             icon: muted.includes("camera") ? <Video aria-hidden="true" /> : <VideoOff aria-hidden="true" />,
+            testid: "menu-mute-camera",
             onChoose: () => source("camera", !muted.includes("camera")),
+          },
+          (visit.screenOf.value === person || muted.includes("screen")) && {
+            label: muted.includes("screen") ? t.unmuteScreen : t.muteScreen,
+            icon: muted.includes("screen") ? (
+              <ScreenShare aria-hidden="true" />
+            ) : (
+              <ScreenShareOff aria-hidden="true" />
+            ),
+            testid: "menu-mute-screen",
+            onChoose: () => source("screen", !muted.includes("screen")),
           },
           attendee && {
             label: t.invite,

@@ -6,7 +6,7 @@ import { Level } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
 import { Mark } from "./app.tsx";
 import { DataNote } from "./data.tsx";
-import { cameraOn, local, micOn } from "./devices.ts";
+import { cameraLive, local, micOn } from "./devices.ts";
 import { Preview } from "./door.tsx";
 import { clock } from "./format.ts";
 import { Avatar, Bars } from "./kit/bits.tsx";
@@ -16,6 +16,8 @@ import { useVisit } from "./visit.ts";
 
 /** How long a camera may bring no frame before its tile shows the name instead of a frozen face, in milliseconds. */
 const STALE_MS = 3_000;
+/** How long its first frame is waited for, before it is taken for a camera that is off, in milliseconds. */
+const FIRST_MS = 6_000;
 
 type Flow = "waiting" | "flowing" | "stale";
 
@@ -33,8 +35,8 @@ function useFlow(video: RefObject<HTMLVideoElement>, track: MediaStreamTrack | n
         frames = drawn;
         last = Date.now();
         setFlow("flowing");
-      } else if (frames > 0 && source === "camera" && Date.now() - last > STALE_MS && !document.hidden) {
-        setFlow("stale");
+      } else if (source === "camera" && !document.hidden) {
+        if (Date.now() - last > (frames > 0 ? STALE_MS : FIRST_MS)) setFlow("stale");
       }
     };
     const timer = setInterval(look, 400);
@@ -65,7 +67,7 @@ function Tile({ person, source }: { person: string; source: Source }) {
   const muted = room.stage.muted[person]?.includes("microphone") || (mine && !micOn.value);
   const quality = stage.lines?.[person];
   const speaking = stage.speaking === person && !muted;
-  const ownPicture = mine && source === "camera" && local.value !== null && cameraOn.value;
+  const ownPicture = mine && source === "camera" && cameraLive.value;
   const ownScreen = mine && source === "screen" ? visit.media.screen.value : null;
   const leftOut = !mine && (tier.value === "captions" || (tier.value === "audio" && source === "camera"));
   const dark = (!flowing || leftOut) && !ownPicture && !ownScreen;
@@ -176,9 +178,7 @@ function usePeople(): { large: { person: string; source: Source }[]; strip: stri
   const own = visit.mayPublish.value && visit.media.sending.value !== "idle" ? [visit.myId.value] : [];
   const people = live || !behind ? [...seats] : [...new Set([...seats, ...publishing, ...own])];
   const shown = people.filter((person) => person !== "");
-  const sharing = visit.media.screen.value
-    ? visit.myId.value
-    : slots.find((slot) => slot.source === "screen")?.person;
+  const sharing = visit.screenOf.value;
   if (sharing) return { large: [{ person: sharing, source: "screen" }], strip: shown };
   const { spotlight } = room.stage;
   if (spotlight && shown.includes(spotlight)) {

@@ -13,6 +13,7 @@ import {
   Level,
   type Reach,
   type Role,
+  type StageView,
   SUBPROTOCOL,
 } from "../core/wire.ts";
 import { text } from "../i18n/index.ts";
@@ -26,6 +27,10 @@ export type Phase = "loading" | "missing" | "door" | "inside" | "deleted";
 
 const STAFF: readonly Role[] = ["organiser", "moderator"];
 const EXPERTS: readonly Role[] = ["speaker", "presenter"];
+
+function screenOf(stage: StageView | undefined): string {
+  return Object.values(stage?.slots ?? {}).find((slot) => slot.source === "screen")?.person ?? "";
+}
 
 /** One person's visit to one session: from the door to the goodbye. */
 export class Visit {
@@ -54,6 +59,8 @@ export class Visit {
   readonly blocked = computed(() => (this.connected.value ? null : text().line.blocked));
   /** The server's time, once a second. */
   readonly now = computed(() => tick.value + (this.view.value?.skew ?? 0));
+  /** Whose screen everybody sees; empty when nobody's. */
+  readonly screenOf = computed(() => screenOf(this.view.value?.stage));
   readonly mayPublish = computed(() => {
     const hand = this.room.value.mine.hand?.state;
     return this.isExpert.value || this.isStaff.value || hand === "checking" || hand === "on_stage";
@@ -289,6 +296,11 @@ export class Visit {
     // Who does not hear the server may be wanted: then everything is sent.
     const { line, stage, you } = client.view;
     this.media.rest((line.kind === "connected" && you && stage.idle?.[you.id]) || {});
+    if (you) {
+      const holder = screenOf(stage);
+      const muted = client.view.room.stage.muted[you.id]?.includes("screen") ?? false;
+      this.media.yieldScreen(muted, holder !== "" && holder !== you.id);
+    }
     this.items.value = client.outbox.items;
   }
 }

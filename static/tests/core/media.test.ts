@@ -3,6 +3,7 @@ import {
   cameraLayers,
   iceCredentials,
   type MediaPorts,
+  type Named,
   Publisher,
   renewed,
   repairsSound,
@@ -11,8 +12,11 @@ import {
   Watcher,
 } from "../../src/core/media.ts";
 
+type Track = Pick<MediaStreamTrack, "kind">;
+
 /** A peer connection whose state the test decides. */
 class Peer extends EventTarget {
+  places: { sender: { track: Track | null }; receiver: { track: Track } }[] = [];
   connectionState = "new";
   closed = false;
   localDescription = { sdp: "answer" };
@@ -21,6 +25,24 @@ class Peer extends EventTarget {
   remotes: RTCSessionDescriptionInit[] = [];
   createOffer = async () => ({ type: "offer", sdp: "v=0\r\na=ice-ufrag:mine\r\na=ice-pwd:mine too\r\n" });
   getReceivers = () => [];
+  getTransceivers(): unknown[] {
+    return this.places;
+  }
+  addTransceiver(track: Track) {
+    const sender = {
+      track: track as Track | null,
+      replaceTrack: async (other: Track | null) => {
+        sender.track = other;
+      },
+    };
+    this.places.push({ sender, receiver: { track: { kind: track.kind } } });
+  }
+  constructor(readonly config: RTCConfiguration = {}) {
+    super();
+  }
+  get sends(): (Track | null)[] {
+    return this.places.map(({ sender }) => sender.track);
+  }
   getSenders(): unknown[] {
     return [];
   }
@@ -45,6 +67,9 @@ class Net {
   status = 201;
   worker = "";
   lost = false;
+  link = "";
+  /** What a DELETE waits for. */
+  deletion: Promise<void> = Promise.resolve();
   fragments: string[] = [];
   restarts = 200;
 
@@ -59,15 +84,17 @@ class Net {
           if (this.restarts === 0) throw new TypeError("no network");
           return new Response("a=ice-ufrag:new\r\na=ice-pwd:secret\r\n", { status: this.restarts });
         }
+        if (init.method === "OPTIONS") return new Response(null, { headers: { Link: this.link } });
+        if (init.method === "DELETE") await this.deletion;
         if (init.method !== "POST") return new Response(null, { status: 204 });
-        const headers = { Location: `/whep/s/${this.worker}${this.peers.length}` };
+        const headers = { Link: this.link, Location: `/whep/s/${this.worker}${this.peers.length}` };
         return new Response(this.status === 201 ? "offer" : '{"code":"forbidden"}', {
           status: this.status,
           headers,
         });
       },
-      peer: () => {
-        const peer = new Peer();
+      peer: (config) => {
+        const peer = new Peer(config);
         this.peers.push(peer);
         return peer as unknown as RTCPeerConnection;
       },
@@ -275,6 +302,107 @@ test("stopping while the offer is on its way leaves nothing behind", async () =>
   expect(watcher.state).toBe("idle");
   expect(net.asked.at(-1)).toBe("DELETE /whep/s/0");
   expect(net.peers.every((peer) => peer.closed)).toBe(true);
+});
+
+test("a line that we end stays up until the server has heard so, but not for long", async () => {
+  const { net, watcher } = await watching();
+  const { peer } = net;
+  peer.become("connected");
+  let heard: () => void = () => undefined;
+  net.deletion = new Promise((resolve) => {
+    heard = resolve;
+  });
+  watcher.stop();
+  await settled();
+  expect(net.asked.at(-1)).toBe("DELETE /whep/s/0");
+  expect([watcher.state, peer.closed]).toEqual(["idle", false]);
+  heard();
+  await settled();
+  expect(peer.closed).toBe(true);
+  expect(net.timers.some(({ ms }) => ms === 1000)).toBe(false);
+
+  const silent = await watching();
+  silent.net.peer.become("connected");
+  silent.net.deletion = new Promise(() => undefined);
+  silent.watcher.stop();
+  await silent.net.fire(1000);
+  expect(silent.net.peer.closed).toBe(true);
+});
+
+const voice = { kind: "audio" } as MediaStreamTrack;
+const face = { kind: "video" } as MediaStreamTrack;
+
+async function publishing(net: Net, named?: Named) {
+  const publisher = new Publisher(net.ports(), "s", "screen", () => undefined, named);
+  await publisher.publish([voice, face]);
+  await settled();
+  net.peer.become("connected");
+  return publisher;
+}
+
+test("a camera that was turned off stays off on every line that is built later", async () => {
+  const net = new Net();
+  const publisher = await publishing(net);
+  expect(net.peer.sends).toEqual([voice, face]);
+  await publisher.publish([voice]);
+  expect(net.peer.sends).toEqual([voice, null]);
+  await publisher.publish([voice, face]);
+  await publisher.publish([voice]);
+  expect(net.peers).toHaveLength(1);
+  net.peer.become("failed");
+  await net.fire(1000);
+  net.peer.become("connected");
+  expect(net.peers.map((peer) => peer.sends)).toEqual([[voice, null], [voice]]);
+  await publisher.publish([voice, face]);
+  await settled();
+  expect(net.peers.map((peer) => peer.sends)).toEqual([[voice, null], [voice], [voice, face]]);
+});
+
+test("a camera that is turned off while its line is broken or just being built is not sent", async () => {
+  const net = new Net();
+  const publisher = await publishing(net);
+  net.peer.become("failed");
+  await publisher.publish([voice]);
+  await net.fire(1000);
+  expect(net.peer.sends).toEqual([voice]);
+  publisher.stop();
+  void publisher.publish([voice, face]);
+  void publisher.publish([voice]);
+  await settled();
+  expect(net.peer.sends).toEqual([voice, null]);
+});
+
+const turn = (user: string) =>
+  `<turn:turn.example>; rel="ice-server"; username="${user}"; credential="of ${user}"`;
+const asked = (user: string) => [{ urls: "turn:turn.example", username: user, credential: `of ${user}` }];
+
+test("who publishes before anybody named the ICE servers asks, and later takes the newest alone", async () => {
+  const net = new Net();
+  net.link = turn("early");
+  const named: Named = { servers: null };
+  await publishing(net, named);
+  expect(net.asked).toEqual(["OPTIONS /whip/s", "POST /whip/s?source=screen"]);
+  net.link = turn("late");
+  new Watcher(net.ports(), "s", () => undefined, "video", named).start();
+  await settled();
+  net.peers[0]?.become("failed");
+  await net.fire(1000);
+  expect(net.peers.map(({ config }) => config.iceServers)).toEqual([
+    asked("early"),
+    asked("late"),
+    asked("late"),
+  ]);
+  expect(net.asked.filter((each) => each.startsWith("OPTIONS"))).toHaveLength(1);
+});
+
+test("a publication that ends while it asks for the servers leaves nothing behind", async () => {
+  const net = new Net();
+  const publisher = new Publisher(net.ports(), "s", "screen", () => undefined);
+  void publisher.publish([face]);
+  publisher.stop();
+  await settled();
+  expect(net.asked).toEqual(["OPTIONS /whip/s"]);
+  expect([publisher.state, net.peers.length]).toEqual(["idle", 0]);
 });
 
 test("a tier is told to the server, and every later connection begins with it", async () => {
