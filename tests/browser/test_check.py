@@ -11,6 +11,7 @@ from live.demo.pictures import Picture, Tone
 from live.demo.whip import Peer
 from tests.browser.people import DESKTOP, PHONE, Guest, of
 from tests.browser.test_screens import looked_at, words
+from tests.browser.test_session import sent, watches
 from tests.kit.coturn import Coturn
 from tests.kit.server import MadoiServer
 
@@ -56,6 +57,46 @@ async def test_every_way_to_the_media_port_is_tried_before_anybody_enters(chromi
         counts = relayed.ask("GET", f"/api/sessions/{made.id}").json()["counts"]
         assert (counts["inside"], counts["waiting"]) == (0, 0)
         await guest.page.context.close()
+
+
+ONLY_BY_RELAY = """
+(() => {
+  const Real = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Real {
+    constructor(config) { super({ ...config, iceTransportPolicy: 'relay' }); }
+  };
+})();
+"""
+
+WAYS = """
+async () => {
+  const ways = [];
+  for (const connection of window.__connections) {
+    if (connection.connectionState !== 'connected') continue;
+    const report = await connection.getStats();
+    for (const row of report.values())
+      if (row.type === 'candidate-pair' && row.nominated && row.state === 'succeeded')
+        ways.push(report.get(row.localCandidateId).candidateType);
+  }
+  return ways;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed")
+async def test_a_session_is_spoken_and_watched_by_relay_only(chromium, relayed):
+    made = relayed.make_session("回線の会")
+    relayed.move(made.id, "live")
+    sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    for guest in (sara, aoi):
+        await guest.page.context.add_init_script(ONLY_BY_RELAY)
+    await sara.enter(relayed.page(made.id, relayed.ticket(made.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    await aoi.enter(relayed.page(made.id, relayed.ticket(made.id, "attendee", "青木")), "青木")
+    await watches(aoi, 1)
+    assert await sara.page.evaluate(WAYS) == ["relay", "relay"]
+    assert await aoi.page.evaluate(WAYS) == ["relay"]
+    assert sara.troubles == aoi.troubles == []
 
 
 async def test_who_gets_nothing_is_told_what_to_do_and_the_staff_know(chromium, hall):

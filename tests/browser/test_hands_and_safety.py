@@ -147,6 +147,12 @@ async def test_a_muted_microphone_is_silent_and_a_stopped_stage_dark_for_everybo
 
     await until(louder, within=8)
 
+    await person(mika, "佐藤", "menu-mute-camera")
+    await expect(sara.see("server-muted")).to_have_text("司会がカメラを隠しています。")
+    await until(lambda: stays(drawn), within=8)
+    await person(mika, "佐藤", "menu-mute-camera")
+    await expect(sara.see("server-muted")).to_have_count(0)
+
     await mika.see("tab-safety").click()
     await mika.see("stop-all").click()
     await mika.see("stop-all-dialog-yes").click()
@@ -159,6 +165,30 @@ async def test_a_muted_microphone_is_silent_and_a_stopped_stage_dark_for_everybo
     await expect(aoi.see("stage")).not_to_contain_text("舞台を少し止めています")
     await expect(mika.see("acts").locator("li").first).to_contain_text("美香 舞台をもう一度映しました")
     await watches(aoi, 1)
+    for guest in (mika, sara, aoi):
+        assert guest.troubles == []
+
+
+async def test_a_shared_screen_is_stopped_and_its_owner_told(chromium, hall):
+    scene = Scene(chromium, hall)
+    sara, mika = await scene.enters("speaker", "佐藤"), await scene.enters("moderator", "美香")
+    aoi = await scene.enters("attendee", "青木")
+    await sent(sara)
+    await sara.see("screen").click()
+    picture = aoi.page.locator('video[data-source="screen"]')
+    await expect(picture).to_be_visible(timeout=20_000)
+    await person(mika, "佐藤", "menu-mute-screen")
+    await expect(picture).to_have_count(0, timeout=20_000)
+    await expect(sara.see("server-muted")).to_have_text("司会が画面の共有を止めています。")
+    await expect(sara.see("screen")).to_have_attribute("aria-pressed", "false")
+    await expect(sara.page.locator("figure.screen")).to_have_count(0)
+    await sara.see("screen").click(force=True)
+    await expect(sara.see("toasts")).to_contain_text("司会が画面の共有を止めています")
+    await person(mika, "佐藤", "menu-mute-screen")
+    await expect(sara.see("server-muted")).to_have_count(0)
+    await expect(picture).to_have_count(0)
+    await sara.see("screen").click()
+    await expect(picture).to_be_visible(timeout=20_000)
     for guest in (mika, sara, aoi):
         assert guest.troubles == []
 

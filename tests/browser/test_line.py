@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from tests.browser.people import PHONE, Guest
 from tests.browser.test_session import sent, watches
+from tests.browser.watching import energy, received
 from tests.kit.line import Line
 from tests.kit.polling import until
 from tests.kit.redis import RedisServer
@@ -112,6 +113,63 @@ async def inherit(chromium, server):
         await watches(guest, 1)
     for guest in (sara, aoi, ben):
         assert guest.troubles == []
+
+
+async def test_a_camera_that_is_off_stays_off_when_the_media_worker_dies(chromium, server):
+    session = server.make_session("境界線と共感")
+    server.move(session.id, "live")
+    sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await watches(aoi, 1)
+    await sara.see("camera").click()
+    await expect(aoi.see("tile")).to_contain_text("カメラはオフです", timeout=20_000)
+    os.kill(int(server.media("pid")["0"]), signal.SIGKILL)
+    await until(lambda: server.media("restarts")["0"] == 1, within=10)
+
+    async def heard():
+        rows = await aoi.rows()
+        return energy(rows) > 0 and received(rows, "audio")
+
+    await until(lambda: server.media("connected") == {"0": 3.0}, within=30, every=0.2)
+    await until(heard, within=30, every=0.5)
+    ben = await Guest.at(chromium)
+    await ben.enter(server.page(session.id, server.ticket(session.id, "attendee", "別所")), "別所")
+    for guest in (aoi, ben):
+        await expect(guest.see("tile")).to_contain_text("カメラはオフです", timeout=20_000)
+        assert received(await guest.rows(), "video") == []
+    assert {row["kind"] for row in await sara.rows() if row["type"] == "outbound-rtp"} == {"audio"}
+    await sara.see("camera").click()
+    for guest in (aoi, ben):
+        await watches(guest, 1)
+        assert guest.troubles == []
+    assert sara.troubles == []
+
+
+async def test_who_speaks_is_told_while_nobody_hears_and_sees(chromium, server):
+    session = server.make_session("境界線と共感")
+    server.move(session.id, "live")
+    sara = await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    await sara.see("screen").click()
+    await expect(sara.page.locator("figure.screen")).to_be_visible(timeout=20_000)
+    await expect(sara.see("publish-state")).to_be_empty()
+
+    async def level():
+        return int(await sara.see("own-level").get_attribute("aria-valuenow"))
+
+    await until(level, within=20, every=0.1)
+    server.kill()
+    state = sara.see("publish-state")
+    await expect(state).to_contain_text("いまは、映像も音声もだれにも届いていません", timeout=20_000)
+    await expect(state).to_contain_text("画面をつなぎ直しています", timeout=20_000)
+    assert await level() == 0
+    server.start()
+    await expect(state).to_be_empty(timeout=30_000)
+    await until(level, within=20, every=0.1)
+    assert sara.troubles == []
 
 
 async def test_a_moderator_approves_on_a_phone(chromium, server):

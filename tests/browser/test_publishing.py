@@ -1,9 +1,12 @@
 """What else can be on stage: a speaker at Firefox, and a shared screen."""
 
+import time
+from typing import NamedTuple
+
 from playwright.async_api import expect
 
 from tests.browser.firefox import Firefox
-from tests.browser.people import FirefoxGuest, Guest
+from tests.browser.people import FirefoxGuest, Guest, press_at_once
 from tests.browser.test_session import sent, watches
 from tests.browser.watching import frames, received
 from tests.kit.polling import until
@@ -37,9 +40,141 @@ async def test_a_shared_screen_joins_the_camera_and_goes(chromium, server):
         return len(frames(await aoi.rows())) == 2
 
     await until(both, within=30, every=0.5)
+    await sara.page.evaluate(SLOW_GOODBYES)
+    await aoi.page.evaluate(LOOK_OUT)
     await sara.see("screen").click()
     await expect(aoi.page.locator('video[data-source="screen"]')).to_have_count(0, timeout=20_000)
+    await until(lambda: server.media("connected") == {"0": 3.0}, within=20, every=0.2)
+    drawn = sum(frames(await aoi.rows()))
+
+    async def two_seconds_more():
+        return sum(frames(await aoi.rows())) > drawn + 20
+
+    await until(two_seconds_more, within=20, every=0.5)
+    assert await aoi.page.evaluate("window.__lost") == []
     assert sara.troubles == aoi.troubles == []
+
+
+SLOW_GOODBYES = """
+() => {
+  const real = window.fetch;
+  window.fetch = async (input, init) => {
+    if (init?.method === 'DELETE') await new Promise((done) => setTimeout(done, 400));
+    return real(input, init);
+  };
+}
+"""
+"""A DELETE takes longer to the server than DTLS's own goodbye."""
+
+LOOK_OUT = """
+() => {
+  window.__lost = [];
+  const look = () => {
+    for (const tile of document.querySelectorAll('[data-testid="tile"]'))
+      if (tile.textContent.includes('再接続中')) window.__lost.push(tile.textContent);
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+}
+"""
+"""Notes whoever is said to be reconnecting, however short."""
+
+
+def screens(guest):
+    return guest.page.locator("figure.screen")
+
+
+async def test_two_who_share_at_one_moment_one_screen_is_seen_and_the_other_ends(chromium, server):
+    session = server.make_session("講義")
+    server.move(session.id, "live")
+    speakers = {name: await Guest.at(chromium) for name in ("佐藤", "田中")}
+    for name, speaker in speakers.items():
+        await speaker.enter(server.page(session.id, server.ticket(session.id, "speaker", name)), name)
+        await sent(speaker)
+    aoi = await Guest.at(chromium)
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await press_at_once(list(speakers.values()), "screen")
+
+    async def too_late():
+        said = {name: await speaker.see("publish-state").inner_text() for name, speaker in speakers.items()}
+        return [name for name, text in said.items() if "あなたの共有を終えました" in text]
+
+    (second,) = await until(too_late, within=30, every=0.2)
+    (first,) = set(speakers) - {second}
+    for guest in (aoi, *speakers.values()):
+        await expect(screens(guest)).to_contain_text(first, timeout=20_000)
+    button = speakers[second].see("screen")
+    await expect(button).to_have_attribute("aria-pressed", "false")
+    await button.click(force=True)
+    await expect(speakers[second].see("toasts")).to_contain_text(f"いまは{first}さんが画面を共有しています")
+    await speakers[first].see("screen").click()
+    for guest in (aoi, *speakers.values()):
+        await expect(screens(guest)).to_have_count(0, timeout=20_000)
+    await until(lambda: server.media("connected") == {"0": 5.0}, within=20, every=0.2)
+    await button.click()
+    await expect(screens(aoi)).to_contain_text(second, timeout=20_000)
+    await expect(speakers[second].see("publish-state")).to_be_empty()
+    for guest in (aoi, *speakers.values()):
+        assert guest.troubles == []
+
+
+async def test_sound_is_sent_twice_and_silence_hardly_at_all(chromium, server):
+    session = server.make_session("講義")
+    server.move(session.id, "live")
+    sara = await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    plain = await Guest.at(chromium)
+    await plain.page.context.add_init_script(WITHOUT_RED)
+    await plain.enter(server.page(session.id, server.ticket(session.id, "speaker", "田中")), "田中")
+    await sent(plain)
+    one, other = SoundSent(sara), SoundSent(plain)
+
+    async def twice():
+        a, b = await one.look(), await other.look()
+        return a.packets > 40 and b.packets > 40 and a.weight > 1.3 and b.weight < 1.1
+
+    async def silent():
+        return (await one.look()).packets < 10 and (await other.look()).packets > 40
+
+    await until(twice, within=20, every=2.0)
+    await sara.see("mic").click()
+    await until(silent, within=20, every=2.0)
+    assert sara.troubles == plain.troubles == []
+
+
+WITHOUT_RED = """
+(() => {
+  const real = RTCRtpSender.getCapabilities.bind(RTCRtpSender);
+  RTCRtpSender.getCapabilities = (kind) => {
+    const { codecs, headerExtensions } = real(kind);
+    return { codecs: codecs.filter((codec) => codec.mimeType !== 'audio/red'), headerExtensions };
+  };
+})();
+"""
+"""The page finds a browser that cannot repeat sound."""
+
+
+class Sound(NamedTuple):
+    """Packets a second, and the payload's bits a second against what the encoder aims at for one copy."""
+
+    packets: float
+    weight: float
+
+
+class SoundSent:
+    """What sound leaves a page from one look to the next. Chromium names the codec inside RED, not RED."""
+
+    def __init__(self, guest):
+        self._guest, self._at, self._packets, self._bytes = guest, 0.0, 0, 0
+
+    async def look(self):
+        """Read the page's statistics."""
+        (row,) = [r for r in await self._guest.rows() if r["type"] == "outbound-rtp" and r["kind"] == "audio"]
+        now = time.monotonic()
+        packets, sent_bytes = row["packets"] - self._packets, row["bytes"] - self._bytes
+        rate = packets / (now - self._at)
+        self._at, self._packets, self._bytes = now, row["packets"], row["bytes"]
+        return Sound(rate, sent_bytes / max(1, packets) * 8 * 50 / row["target"])
 
 
 async def test_a_viewer_chooses_to_receive_no_pictures_and_takes_them_back(chromium, server):

@@ -24,7 +24,7 @@ READ = """
           type: row.type, kind: row.kind, mid: row.mid ?? '', ssrc: row.ssrc,
           frames: row.framesDecoded ?? row.framesEncoded ?? 0,
           energy: row.totalAudioEnergy ?? 0, packets: row.packetsReceived ?? row.packetsSent ?? 0,
-          freezes: row.freezeCount ?? 0,
+          freezes: row.freezeCount ?? 0, bytes: row.bytesSent ?? 0, target: row.targetBitrate ?? 0,
         });
     }
   }
