@@ -61,7 +61,7 @@ export function PublishBar() {
       </div>
     );
   }
-  const heard = sending === "connected" && micOn.value;
+  const heard = sending === "connected" && micOn.value && !muted.includes("microphone");
   return (
     <div class="publish" data-testid="publish-bar" data-state={sending}>
       <DeviceTroubleNotice />
@@ -164,7 +164,7 @@ function PublishState() {
     Boolean,
   );
   return (
-    <div role="status" data-testid="publish-state">
+    <div class="publish-state" role="status" data-testid="publish-state">
       {words.length > 0 && (
         <Notice tone="warn">
           {words.map((each) => (
