@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 import yaml
 
+from live.iceurl import read_ice_url
 from live.machine import FILES_WANTED
-from live.settings import WORKERS_AT_MOST, leaves, variable
+from live.settings import WORKERS_AT_MOST, leaves, load, variable
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
+TURNSERVER = (ROOT / "deploy/turnserver.conf").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 KNOWN = {variable(key) for key, _, _ in leaves()}
 KNOWN |= {f"{name}_FILE" for name in KNOWN} | {"MADOI_DOMAIN", "MADOI_ADDRESS"}
 
 
 def test_every_service_is_there():
-    assert set(SERVICES) == {"app", "redis", "coturn", "caddy"}
+    assert set(SERVICES) == {"app", "redis", "coturn", "caddy", "certificate"}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,31 @@ def test_ports_fit_together():
     assert "app:8000" in (ROOT / "deploy/Caddyfile").read_text()
 
 
+def test_turn_is_offered_over_udp_tcp_and_tls_where_coturn_listens():
+    conf = dict(line.partition("=")[::2] for line in TURNSERVER.splitlines())
+    urls = [read_ice_url(text) for text in relays()]
+    assert [(url.secure, url.transport, str(url.port)) for url in urls] == [
+        (False, "udp", conf["listening-port"]),
+        (False, "tcp", conf["listening-port"]),
+        (True, "tcp", conf["tls-listening-port"]),
+    ]
+    assert "no-tls" not in conf
+    coturn, certificate = SERVICES["coturn"], SERVICES["certificate"]
+    folder = str(Path(conf["cert"]).parent)
+    assert (conf["cert"], conf["pkey"]) == (f"{folder}/fullchain.pem", f"{folder}/privkey.pem")
+    assert f"turnserver.sh {folder} -c" in coturn["command"][0]
+    assert f"turn-certificate:{folder}:ro" in coturn["volumes"]
+    assert {"caddy-data:/data:ro", "turn-certificate:/certificate"} <= set(certificate["volumes"])
+    assert certificate["user"].partition(":")[2] == coturn["user"].partition(":")[2]
+    assert coturn["cap_add"] == ["NET_BIND_SERVICE"]
+
+
+def relays() -> list[str]:
+    """The TURN servers of the compose file, as the app reads them."""
+    text = SERVICES["app"]["environment"]["MADOI_TURN_URLS"].replace("${MADOI_DOMAIN}", "turn.example.org")
+    return list(load({"MADOI_TURN_URLS": text}).turn.urls)
+
+
 def test_several_processes_are_one_setting_away():
     app = SERVICES["app"]
     assert app["environment"]["MADOI_PROCESSES"] == "${MADOI_PROCESSES:-1}"
@@ -104,9 +131,7 @@ def test_every_mounted_file_exists_and_every_secret_is_declared():
     ],
 )
 def test_turn_relays_into_no_private_network(address):
-    ranges = re.findall(
-        r"^denied-peer-ip=(\S+)$", (ROOT / "deploy/turnserver.conf").read_text(), re.MULTILINE
-    )
+    ranges = re.findall(r"^denied-peer-ip=(\S+)$", TURNSERVER, re.MULTILINE)
     one = ipaddress.ip_address(address)
     denied = []
     for text in ranges:
@@ -117,9 +142,8 @@ def test_turn_relays_into_no_private_network(address):
 
 
 def test_turn_leaves_public_addresses_alone():
-    text = (ROOT / "deploy/turnserver.conf").read_text()
     for public in ("8.8.8.8", "2600::1", "203.0.112.255", "172.15.255.255", "172.32.0.1"):
         one = ipaddress.ip_address(public)
-        for low, high in re.findall(r"^denied-peer-ip=([^-\s]+)-(\S+)$", text, re.MULTILINE):
+        for low, high in re.findall(r"^denied-peer-ip=([^-\s]+)-(\S+)$", TURNSERVER, re.MULTILINE):
             first, last = ipaddress.ip_address(low), ipaddress.ip_address(high)
             assert first.version != one.version or not first <= one <= last
