@@ -1,19 +1,22 @@
 """The part of `madoi doctor` that tests the way of media: our own port, then every TURN server, to the end.
 
 A TURN server is tested as a browser would use it: short-lived credentials, an allocation, and a datagram
-relayed to our media port and back. What it must *not* do is tried too: serve without credentials or with
-expired ones, and relay into private networks.
+relayed to our media port and back, over IPv6 too where browsers are told an IPv6 address. What it must *not*
+do is tried too: serve without credentials or with expired ones, and relay into private networks. Of TLS, the
+certificate is judged as a browser would judge it.
 """
 
+import ipaddress
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from live.iceurl import IceUrl, read_ice_url
 from live.media.control import MediaSettings
 from live.media.knock import knock, knock_through, listening
-from live.media.turn import Relay, TurnRefused, Unreachable, bind, reach
+from live.media.turn import Relay, TurnRefused, Unreachable, Untrusted, bind, reach
 from live.media.udp import advertised
 from live.settings import Settings
 from live.web.turn import credentials
@@ -23,8 +26,13 @@ PATIENCE = 3.0
 
 #: One address each of the networks that nobody on the internet may reach through us (RFC 6890).
 FORBIDDEN = ("127.0.0.1", "10.0.0.1", "100.64.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1")
+FORBIDDEN_6 = ("::1", "fc00::1", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1")
 
-_FORBIDDEN_PEER = 403
+#: Days before a certificate ends from which on it is warned of: most that renew themselves do so at thirty.
+SOON_DAYS = 14
+
+_FORBIDDEN_PEER, _NO_SUCH_FAMILY = 403, 440
+_DAY = 86400.0
 _ME = "doctor"
 
 
@@ -162,34 +170,121 @@ async def examine_server(text: str, settings: Settings, held: Held | None, now: 
         ]
     try:
         relay = await _allocated(url, *credentials(settings.turn, _ME, now))
+    except Untrusted as problem:
+        return [Finding("turn certificate", False, f"{text}: {_distrust(problem, url)}")]
     except Unreachable as problem:
-        cure = f"is it running, and does a firewall let {url.transport} {url.port} through?"
-        return [Finding("turn", False, f"{text}: {problem}; {cure}")]
+        return [Finding("turn", False, f"{text}: {problem}; {_silence(url)}")]
     except TurnRefused as refused:
         return [Finding("turn", False, f"{text}: {_why(refused)}")]
+    four, _ = _families(told(settings))
     try:
-        findings = [await _relays(text, relay, told(settings), held), await _closed(text, relay, settings)]
+        findings = [] if relay.expires is None else [_lasts(text, relay.expires, now)]
+        if four:
+            findings.append(await _relays("turn", text, relay, four, held))
+        findings.append(await _closed("turn closed", text, relay, settings, FORBIDDEN))
     finally:
         await relay.close()
-    return [*findings, await _expired(text, url, settings, now)]
+    return [
+        *findings,
+        *await _over_ipv6(text, url, settings, held, now),
+        await _expired(text, url, settings, now),
+    ]
+
+
+def _families(addresses: list[str]) -> tuple[str | None, str | None]:
+    """The first IPv4 and the first IPv6 address, the latter as it comes back in answers."""
+    four = next((address for address in addresses if ":" not in address), None)
+    six = next((address for address in addresses if ":" in address), None)
+    return four, six and str(ipaddress.IPv6Address(six))
+
+
+async def _over_ipv6(
+    text: str, url: IceUrl, settings: Settings, held: Held | None, now: float
+) -> list[Finding]:
+    """Relay to the media port's IPv6 address; one that has no IPv6 will do while there is an IPv4 address."""
+    what = "turn over IPv6"
+    four, six = _families(told(settings))
+    if six is None:
+        return []
+    try:
+        relay = await _allocated(url, *credentials(settings.turn, _ME, now), six=True)
+    except TurnRefused as refused:
+        if refused.code != _NO_SUCH_FAMILY:
+            return [Finding(what, False, f"{text}: {_why(refused)}")]
+        if four:
+            return [Finding(what, True, f"{text}: relays over IPv4 only; {four} is reached all the same")]
+        return [
+            Finding(
+                what,
+                False,
+                f"{text}: relays over IPv4 only, and the media port has no IPv4 address: give coturn a "
+                "`relay-ip` of IPv6, or name an IPv4 address in MADOI_MEDIA_ADDRESSES",
+            )
+        ]
+    except Unreachable as problem:
+        return [Finding(what, False, f"{text}: {problem}")]
+    try:
+        return [
+            await _relays(what, text, relay, six, held),
+            await _closed("turn closed over IPv6", text, relay, settings, FORBIDDEN_6),
+        ]
+    finally:
+        await relay.close()
 
 
 async def _stun(text: str, url: IceUrl) -> Finding:
     try:
         host, _ = await bind(url, PATIENCE)
+    except Untrusted as problem:
+        return Finding("stun", False, f"{text}: {_distrust(problem, url)}")
     except (Unreachable, TurnRefused) as problem:
         return Finding("stun", False, f"{text}: {problem}; name another or take it out of MADOI_TURN_URLS")
     return Finding("stun", True, f"{text}: sees this machine at {host}")
 
 
-async def _allocated(url: IceUrl, user: str, password: str) -> Relay:
+async def _allocated(url: IceUrl, user: str, password: str, *, six: bool = False) -> Relay:
     relay = await reach(url, PATIENCE)
     try:
-        await relay.allocate(user, password)
+        await relay.allocate(user, password, six=six)
     except BaseException:
         await relay.close()
         raise
     return relay
+
+
+def _silence(url: IceUrl) -> str:
+    cure = f"is it running, and does a firewall let {url.transport} {url.port} through?"
+    if url.secure:
+        cure += " coturn has no TLS unless it could read its `cert` and `pkey` when it started: see its log"
+    return cure
+
+
+def _distrust(problem: Untrusted, url: IceUrl) -> str:
+    """What is wrong with a certificate, and the cure; codes as in OpenSSL's x509_vfy.h."""
+    match problem.code:
+        case 10:
+            cure = "renew it, and let coturn read it anew (SIGUSR2)"
+        case 9:
+            cure = "its time has not come: is a clock wrong, here or where it was made?"
+        case 62 | 64:
+            cure = f"name the server in MADOI_TURN_URLS as its certificate does, or get one for {url.host}"
+        case 2 | 18 | 19 | 20 | 21:
+            cure = (
+                "browsers believe only known authorities, and need the whole chain: coturn's `cert` must be "
+                "fullchain.pem (for an authority of your own, name its file in SSL_CERT_FILE)"
+            )
+        case _:
+            cure = "browsers refuse it as well: get another one"
+    return f"its certificate is not believed: {problem}; {cure}"
+
+
+def _lasts(text: str, expires: float, now: float) -> Finding:
+    day = datetime.fromtimestamp(expires, UTC).date()
+    left = int((expires - now) / _DAY)
+    if left >= SOON_DAYS:
+        return Finding("turn certificate", True, f"{text}: believed, until {day}")
+    cure = "renew it, and let coturn read it anew (SIGUSR2); if it renews by itself, see why it has not"
+    return Finding("turn certificate", True, f"{text}: ends on {day}, in {left} days: {cure}", warns=True)
 
 
 def _why(refused: TurnRefused) -> str:
@@ -207,39 +302,38 @@ def _why(refused: TurnRefused) -> str:
             return f"gives no allocation ({refused})"
 
 
-async def _relays(text: str, relay: Relay, addresses: list[str], held: Held | None) -> Finding:
+async def _relays(what: str, text: str, relay: Relay, host: str, held: Held | None) -> Finding:
     if held is None:
-        return Finding("turn", None, f"{text}: allocates; without a media port nothing could be relayed")
-    host = next((address for address in addresses if ":" not in address), None)
-    if host is None:
-        return Finding("turn", None, f"{text}: allocates; there is no IPv4 media address to relay to")
-    where = f"{host}:{held.port}"
+        return Finding(what, None, f"{text}: allocates; without a media port nothing could be relayed")
+    where = f"[{host}]:{held.port}" if ":" in host else f"{host}:{held.port}"
     try:
         await relay.permit(host)
         waited = await knock_through(relay, (host, held.port), held.secret)
     except TurnRefused as refused:
         if refused.code != _FORBIDDEN_PEER:
-            return Finding("turn", False, f"{text}: does not relay to {where} ({refused})")
+            return Finding(what, False, f"{text}: does not relay to {where} ({refused})")
         return Finding(
-            "turn",
+            what,
             False,
             f"{text}: denies our own media address {host} (403); set `allowed-peer-ip={host}` in coturn, "
             "or name the public address in MADOI_MEDIA_ADDRESSES",
         )
     except Unreachable as problem:
         return Finding(
-            "turn",
+            what,
             False,
             f"{text}: allocates, but from {where} {problem}: a firewall between coturn and the media port, "
             "a wrong MADOI_MEDIA_ADDRESSES, or a wrong `external-ip` or `relay-ip` in coturn",
         )
-    return Finding("turn", True, f"{text}: relays to {where} and back ({waited:.1f} ms)")
+    return Finding(what, True, f"{text}: relays to {where} and back ({waited:.1f} ms)")
 
 
-async def _closed(text: str, relay: Relay, settings: Settings) -> Finding:
+async def _closed(
+    what: str, text: str, relay: Relay, settings: Settings, forbidden: tuple[str, ...]
+) -> Finding:
     ours = set(told(settings))
     opened = []
-    for host in FORBIDDEN:
+    for host in forbidden:
         if host in ours:
             continue
         try:
@@ -247,16 +341,16 @@ async def _closed(text: str, relay: Relay, settings: Settings) -> Finding:
         except TurnRefused:
             continue
         except Unreachable as problem:
-            return Finding("turn closed", None, f"{text}: asked for {host}: {problem}")
+            return Finding(what, None, f"{text}: asked for {host}: {problem}")
         opened.append(host)
     if opened:
         return Finding(
-            "turn closed",
+            what,
             False,
             f"{text}: would relay to {', '.join(opened)}: anybody with a ticket could reach your own "
             "machines; copy the `denied-peer-ip` lines of deploy/turnserver.conf",
         )
-    return Finding("turn closed", True, f"{text}: refuses private, loopback and link-local peers")
+    return Finding(what, True, f"{text}: refuses private, loopback and link-local peers")
 
 
 async def _expired(text: str, url: IceUrl, settings: Settings, now: float) -> Finding:

@@ -21,11 +21,30 @@ _FIRST_WAIT = 0.4
 
 _DATAGRAM = 65535
 _UDP = 17 << 24
+_IPV6 = 2 << 24
 _UNAUTHORISED, _STALE = 401, 438
+
+# RFC 8656 §18.6; aioice, which only ever asks for IPv4, does not know it.
+stun.ATTRIBUTES_BY_NAME.setdefault(
+    "REQUESTED-ADDRESS-FAMILY",
+    (0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned),
+)
 
 
 class Unreachable(Exception):  # noqa: N818  # an answer, not a fault
     """Nobody answers there; the message says how that was noticed."""
+
+
+class Untrusted(Unreachable):
+    """Somebody answers, with a certificate that browsers refuse; the message is OpenSSL's.
+
+    Attributes:
+        code: OpenSSL's `X509_V_ERR_…`, such as 10 for an expired one.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class TurnRefused(Exception):  # noqa: N818  # an answer, not a fault
@@ -41,9 +60,15 @@ class TurnRefused(Exception):  # noqa: N818  # an answer, not a fault
 
 
 class Wire(Protocol):
-    """Whole STUN messages over some transport."""
+    """Whole STUN messages over some transport.
+
+    Attributes:
+        reliable: nothing is lost on it, so nothing is sent twice.
+        expires: Unix time at which the server's certificate ends; None without TLS.
+    """
 
     reliable: bool
+    expires: float | None
 
     async def send(self, data: bytes) -> None:
         """Sends one."""
@@ -57,6 +82,7 @@ class Wire(Protocol):
 
 class _Datagrams:
     reliable = False
+    expires: float | None = None
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -79,6 +105,10 @@ class _Stream:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, prefixed: bool) -> None:
         self._reader, self._writer, self._prefixed = reader, writer, prefixed
+        certificate = writer.get_extra_info("peercert")
+        self.expires: float | None = None
+        if certificate:
+            self.expires = ssl.cert_time_to_seconds(certificate["notAfter"])
 
     async def send(self, data: bytes) -> None:
         self._writer.write((struct.pack("!H", len(data)) if self._prefixed else b"") + data)
@@ -98,7 +128,12 @@ class _Stream:
 async def connect(
     host: str, port: int, *, tcp: bool, secure: bool = False, prefixed: bool = False, seconds: float
 ) -> Wire:
-    """Opens a way to a server; raises `Unreachable`."""
+    """Opens a way to a server.
+
+    Raises:
+        Unreachable: nobody answers, or not as they should.
+        Untrusted: its certificate is not one that this machine believes.
+    """
     try:
         async with asyncio.timeout(seconds):
             if tcp:
@@ -109,6 +144,8 @@ async def connect(
         raise Unreachable(f"no connection within {seconds:.0f} s") from error
     except socket.gaierror as error:
         raise Unreachable(f"the name {host} does not resolve") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Untrusted(error.verify_code, error.verify_message) from error
     except ssl.SSLError as error:
         raise Unreachable(f"TLS fails: {error.reason or error}") from error
     except OSError as error:
@@ -199,6 +236,7 @@ class Relay:
 
     Attributes:
         address: where others reach us, once allocated.
+        expires: Unix time at which the server's certificate ends; None without TLS.
     """
 
     def __init__(self, wire: Wire, seconds: float) -> None:
@@ -207,16 +245,19 @@ class Relay:
         self._key = b""
         self._signs: dict[str, Any] = {}
         self.address = ("", 0)
+        self.expires = wire.expires
 
-    async def allocate(self, user: str, password: str) -> None:
-        """Asks for a relayed address over UDP.
+    async def allocate(self, user: str, password: str, *, six: bool = False) -> None:
+        """Asks for a relayed address over UDP, an IPv6 one for `six`.
 
         Raises:
-            TurnRefused: by its `code`: 401 wrong or expired credentials, 486 or 508 no place; 0 when the
-                server wants no credentials at all.
+            TurnRefused: by its `code`: 401 wrong or expired credentials, 440 no such family, 486 or 508 no
+                place; 0 when the server wants no credentials at all.
             Unreachable: no answer.
         """
         wish: dict[str, Any] = {"REQUESTED-TRANSPORT": _UDP}
+        if six:
+            wish["REQUESTED-ADDRESS-FAMILY"] = _IPV6
         challenge = await ask(self._wire, _request(stun.Method.ALLOCATE, wish), self._seconds)
         if challenge.message_class != stun.Class.ERROR:
             raise TurnRefused(0, "allocates for anybody, without credentials")
@@ -289,6 +330,6 @@ def _request(method: stun.Method, attributes: Mapping[str, Any]) -> stun.Message
 
 
 async def reach(url: IceUrl, seconds: float) -> Relay:
-    """Opens a way to a TURN server; raises `Unreachable`."""
+    """Opens a way to a TURN server; raises `Unreachable`, or `Untrusted` of it."""
     wire = await connect(url.host, url.port, tcp=url.transport == "tcp", secure=url.secure, seconds=seconds)
     return Relay(wire, seconds)

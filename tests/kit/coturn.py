@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 from live.media.udp import advertised
+from tests.kit.authority import Issued
+from tests.kit.server import free_port
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
 SECRET = "coturn-secret"
-OURS = ("listening-port", "pidfile", "userdb", "log-file")
+OURS = ("listening-port", "tls-listening-port", "cert", "pkey", "pidfile", "userdb", "log-file")
 
 
 class Coturn:
@@ -21,14 +23,29 @@ class Coturn:
         folder: for its log and files.
         more: lines that go before those of the shipped configuration.
         without: lines that begin so are left out.
+        certificate: to speak TLS with; without one there is no TLS.
+        through: the command that starts it, before its own options.
     """
 
-    def __init__(self, folder: Path, *more: str, without: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *more: str,
+        without: tuple[str, ...] = (),
+        certificate: Issued | None = None,
+        through: tuple[str, ...] = (),
+    ) -> None:
         self.address = next(a for a in advertised("", ()) if ":" not in a)
         self._folder, self._more = folder, more
+        self._certificate = certificate
+        self._through = through or (shutil.which("turnserver") or "turnserver",)
         self._without = without
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self.port = self.tls_port = 0
+
+    @property
+    def secure_url(self) -> str:
+        return f"turns:{self.address}:{self.tls_port}"
 
     def url(self, query: str = "?transport=udp") -> str:
         return f"turn:{self.address}:{self.port}{query}"
@@ -54,13 +71,15 @@ class Coturn:
             "realm=madoi.test",
             f"static-auth-secret={SECRET}",
         )
+        if self._certificate:
+            self.tls_port = free_port()
+            tls = (f"cert={self._certificate.chain}", f"pkey={self._certificate.key}")
+            own = (*own, f"tls-listening-port={self.tls_port}", *tls)
         config = self._folder / "turnserver.conf"
         kept = (line for line in (*own, *shipped) if not line.startswith(self._without or "\0"))
         config.write_text("\n".join((*self._more, *kept, "")))
         with (self._folder / "out").open("wb") as out:
-            self._process = subprocess.Popen(
-                [shutil.which("turnserver") or "turnserver", "-c", str(config)], stdout=out, stderr=out
-            )
+            self._process = subprocess.Popen([*self._through, "-c", str(config)], stdout=out, stderr=out)
         deadline = time.monotonic() + 20
         while not self._answers():
             said = (self._folder / "out").read_text("utf-8", "replace")[-2000:]
@@ -70,10 +89,11 @@ class Coturn:
         return self
 
     def _answers(self) -> bool:
-        """Whether both doors are open: coturn opens TCP before UDP."""
+        """Whether all doors are open: coturn opens TCP before UDP."""
         binding = struct.pack("!HHI12s", 0x0001, 0, 0x2112A442, b"are you up?.")
         try:
-            socket.create_connection((self.address, self.port), 0.2).close()
+            for port in (self.port, self.tls_port) if self._certificate else (self.port,):
+                socket.create_connection((self.address, port), 0.2).close()
             with socket.socket(type=socket.SOCK_DGRAM) as probe:
                 probe.settimeout(0.2)
                 probe.connect((self.address, self.port))

@@ -78,10 +78,42 @@ async def test_a_port_that_is_taken_is_ours_or_somebody_elses(monkeypatch):
 async def test_a_packet_is_relayed_to_our_media_port_and_back(coturn, settings, held, transport):
     turn = Turn(urls=(coturn.url(f"?transport={transport}"),), secret=SECRET)
     found = await examine(msgspec.structs.replace(settings, turn=turn), held)
-    assert {what: f.good for what, f in found.items()} == dict.fromkeys(
-        ("turn", "turn closed", "turn expiry"), True
-    )
+    assert {"turn", "turn closed", "turn expiry"} <= set(found)
+    assert all(finding.good for finding in found.values()), found
     assert "and back" in found["turn"].says
+
+
+def six_only(text):
+    """A server of which browsers are told an IPv6 address only."""
+    return Settings(media=Media(port=0, host="::1"), turn=Turn(urls=(text,), secret=SECRET))
+
+
+async def test_a_packet_is_relayed_over_ipv6_where_browsers_are_told_such_an_address(tmp_path):
+    server = Coturn(tmp_path, "relay-ip=::1", "allow-loopback-peers", "allowed-peer-ip=::1").start()
+    try:
+        settings = six_only(server.url())
+        async with media_port(settings, KEY) as held:
+            found = await examine(settings, held)
+    finally:
+        server.stop()
+    assert "[::1]" in found["turn over IPv6"].says
+    assert "and back" in found["turn over IPv6"].says
+    assert found["turn over IPv6"].good is True
+    assert found["turn closed over IPv6"].good is True
+
+
+async def test_a_relay_without_ipv6_is_told_where_only_that_leads_to_us(coturn):
+    settings = six_only(coturn.url())
+    async with media_port(settings, KEY) as held:
+        found = await examine(settings, held)
+    assert "turn" not in found
+    assert found["turn over IPv6"].good is False
+    assert "`relay-ip`" in found["turn over IPv6"].says
+    both = msgspec.structs.replace(settings, media=Media(port=0, addresses=(coturn.address, "2001:DB8::1")))
+    async with media_port(both, KEY) as held:
+        found = await examine(both, held)
+    assert found["turn"].good is True
+    assert found["turn over IPv6"].good is True
 
 
 async def test_another_secret_is_told(settings, coturn, held):
