@@ -12,6 +12,7 @@ from live.demo.whip import Peer
 from tests.browser.people import DESKTOP, PHONE, Guest, of
 from tests.browser.test_screens import looked_at, words
 from tests.browser.test_session import sent, watches
+from tests.kit.authority import Authority
 from tests.kit.coturn import Coturn
 from tests.kit.server import MadoiServer
 
@@ -29,10 +30,12 @@ NOWHERE = """
 
 @pytest.fixture
 def relayed(tmp_path):
-    """A server with a coturn beside it that relays to it."""
+    """A server with a coturn beside it that relays to it, and whose certificate no browser believes."""
     with contextlib.ExitStack() as stack:
         folder = tmp_path / "coturn"
-        coturn = Coturn(folder, f"allowed-peer-ip={Coturn(folder).address}").start()
+        here = Coturn(folder).address
+        certificate = Authority(tmp_path / "authority").issue(here)
+        coturn = Coturn(folder, f"allowed-peer-ip={here}", certificate=certificate).start()
         stack.callback(coturn.stop)
         server = MadoiServer(tmp_path / "data", **coturn.settings).start()
         stack.callback(server.stop)
@@ -52,6 +55,8 @@ async def test_every_way_to_the_media_port_is_tried_before_anybody_enters(chromi
         await expect(verdict).to_contain_text(words(lang, "直接届きます", "reach you directly"))
         for way in ("udp", "tcp", "relay"):
             await expect(guest.see(f"way-{way}")).to_have_attribute("data-state", "good")
+        for by, state in (("udp", "good"), ("tcp", "good"), ("tls", "bad")):
+            await expect(guest.see(f"relay-{by}")).to_have_attribute("data-state", state)
         await guest.see("network-check").scroll_into_view_if_needed()
         await looked_at(guest, f"check-{lang}-{size['width']}")
         counts = relayed.ask("GET", f"/api/sessions/{made.id}").json()["counts"]

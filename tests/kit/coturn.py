@@ -53,8 +53,9 @@ class Coturn:
     @property
     def settings(self) -> dict[str, str]:
         """What a server or doctor that uses it is told, as `MADOI_*` variables without the prefix."""
-        urls = ",".join(self.url(f"?transport={kind}") for kind in ("udp", "tcp"))
-        return {"turn_urls": urls, "turn_secret": SECRET}
+        urls = [self.url(f"?transport={kind}") for kind in ("udp", "tcp")]
+        urls += [self.secure_url] if self._certificate else []
+        return {"turn_urls": ",".join(urls), "turn_secret": SECRET}
 
     def start(self) -> "Coturn":
         self._folder.mkdir(parents=True, exist_ok=True)

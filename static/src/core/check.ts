@@ -12,7 +12,14 @@ export interface Trial {
   rtt: number | null;
 }
 
-export type Trials = Record<Way, Trial>;
+/** How a browser reaches a TURN server. */
+export type Transport = "udp" | "tcp" | "tls";
+export const TRANSPORTS: readonly Transport[] = ["udp", "tcp", "tls"];
+
+export interface Trials extends Record<Way, Trial> {
+  /** The relay by each transport that the server offers one for: one that works would hide one that does not. */
+  relays?: Partial<Record<Transport, Trial>>;
+}
 
 /** How long a way may take to come up, in milliseconds. */
 const PATIENCE_MS = 9_000;
@@ -22,6 +29,23 @@ export const untried: Trials = {
   tcp: { state: "waiting", rtt: null },
   relay: { state: "waiting", rtt: null },
 };
+
+/** How the browser would reach a TURN server; null for anything else. */
+export function transportOf(server: RTCIceServer): Transport | null {
+  const url = String(server.urls);
+  if (url.startsWith("turns:")) return "tls";
+  if (!url.startsWith("turn:")) return null;
+  return url.endsWith("?transport=tcp") ? "tcp" : "udp";
+}
+
+/** The relay as a whole: it works when it does by any transport. */
+function whole(relays: Partial<Record<Transport, Trial>>): Trial {
+  const tried = Object.values(relays);
+  const good = tried.filter((trial) => trial.state === "good");
+  if (good.length > 0) return { state: "good", rtt: Math.min(...good.map((trial) => trial.rtt ?? 0)) };
+  if (tried.length === 0) return { state: "absent", rtt: null };
+  return { state: tried.some((trial) => trial.state === "waiting") ? "waiting" : "bad", rtt: null };
+}
 
 /** The best way that works. */
 export function verdict(trials: Trials): Reach {
@@ -38,7 +62,7 @@ export function onlyCandidates(sdp: string, way: Way): string {
 }
 
 /**
- * Tries every way that media could take, through the server's real media port and its relays.
+ * Tries every way that media could take, through the server's real media port and its relays, all at once.
  * Rejects with a `MediaRefusal` when the server will not have it, or with the network's own error.
  */
 export async function checkLine(
@@ -48,31 +72,40 @@ export async function checkLine(
   told: (trials: Trials) => void,
 ): Promise<Trials> {
   let trials = untried;
-  const tell = (way: Way, trial: Trial) => {
-    trials = { ...trials, [way]: trial };
+  const tell = (news: Partial<Trials>) => {
+    trials = { ...trials, ...news };
     told(trials);
   };
   const attempt = async (way: Way, ice: RTCIceServer[], named?: (ice: RTCIceServer[]) => void) => {
     const rtt = await tryWay(ports, session, ticket, way, ice, named);
-    tell(way, { state: rtt === null ? "bad" : "good", rtt });
+    return { state: rtt === null ? "bad" : "good", rtt } satisfies Trial;
   };
-  let relays: (ice: RTCIceServer[]) => void = () => undefined;
+  const tellRelay = (news: Trials["relays"]) => {
+    const relays = { ...trials.relays, ...news };
+    tell({ relays, relay: whole(relays) });
+  };
+  let offered: (ice: RTCIceServer[]) => void = () => undefined;
   let without: (reason: unknown) => void = () => undefined;
   const named = new Promise<RTCIceServer[]>((resolve, reject) => {
-    relays = resolve;
+    offered = resolve;
     without = reject;
   });
-  const relayed = named.then((ice) => {
-    const turn = ice.filter((server) => /^turns?:/.test(String(server.urls)));
-    if (turn.length > 0) return attempt("relay", turn);
-    tell("relay", { state: "absent", rtt: null });
-    return undefined;
+  const relayed = named.then(async (ice) => {
+    const by = (each: Transport) => ice.filter((server) => transportOf(server) === each);
+    const transports = TRANSPORTS.filter((each) => by(each).length > 0);
+    tellRelay(Object.fromEntries(transports.map((each) => [each, untried.relay])));
+    await Promise.all(
+      transports.map(async (each) => tellRelay({ [each]: await attempt("relay", by(each)) })),
+    );
   });
-  const direct = attempt("udp", [], relays).catch((error: unknown) => {
-    without(error);
-    throw error;
-  });
-  await Promise.all([direct, attempt("tcp", []), relayed]);
+  const direct = attempt("udp", [], offered).then(
+    (udp) => tell({ udp }),
+    (error: unknown) => {
+      without(error);
+      throw error;
+    },
+  );
+  await Promise.all([direct, attempt("tcp", []).then((tcp) => tell({ tcp })), relayed]);
   return trials;
 }
 

@@ -314,6 +314,7 @@ export const en = {
       none: "Try another network, such as your phone’s hotspot; at work, ask whoever runs the network. Text and materials reach you here too.",
     },
     ways: { udp: "Direct (UDP)", tcp: "Direct (TCP)", relay: "Relay (TURN)" },
+    relays: { udp: "Relay over UDP", tcp: "Relay over TCP", tls: "Relay over TLS" },
     states: { waiting: "checking", good: "works", bad: "blocked", absent: "not provided" },
     staff: { udp: "direct", tcp: "over TCP", relay: "by relay", none: "gets no picture or sound" },
   },

@@ -305,6 +305,7 @@ export const ja = {
       none: "スマートフォンのテザリングなど、別の回線をお試しください。職場のネットワークなら、管理の方にご相談ください。文字と資料は、この回線でも届きます。",
     },
     ways: { udp: "直接（UDP）", tcp: "直接（TCP）", relay: "中継（TURN）" },
+    relays: { udp: "UDP経由", tcp: "TCP経由", tls: "TLS経由" },
     states: { waiting: "確認中", good: "届きます", bad: "届きません", absent: "用意がありません" },
     staff: { udp: "直接", tcp: "TCP経由", relay: "中継経由", none: "映像・音声が届いていません" },
   },

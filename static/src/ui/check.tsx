@@ -1,6 +1,6 @@
 import { Check, CircleAlert, CircleDashed, Minus, Waypoints, X } from "lucide-preact";
 import { useEffect } from "preact/hooks";
-import { type Trial, untried, WAYS } from "../core/check.ts";
+import { TRANSPORTS, type Trial, WAYS } from "../core/check.ts";
 import { text } from "../i18n/index.ts";
 import { problem } from "./format.ts";
 import { Notice } from "./kit/bits.tsx";
@@ -58,15 +58,14 @@ export function NetworkCheck({ heading = true, auto = false }: { heading?: boole
       {trials && (
         <ul class="ways">
           {WAYS.map((way) => (
-            <li key={way} data-testid={`way-${way}`} data-state={trials[way].state}>
-              <TrialMark state={(trials ?? untried)[way].state} />
-              <span class="grow">{t.ways[way]}</span>
-              <span class="small num">
-                {t.states[trials[way].state]}
-                {trials[way].rtt !== null && ` · ${text().line.rtt(trials[way].rtt)}`}
-              </span>
-            </li>
+            <Tried key={way} testid={`way-${way}`} label={t.ways[way]} trial={trials[way]} />
           ))}
+          {TRANSPORTS.map((by) => {
+            const trial = trials.relays?.[by];
+            return (
+              trial && <Tried key={by} testid={`relay-${by}`} label={t.relays[by]} trial={trial} inner />
+            );
+          })}
         </ul>
       )}
       <div>
@@ -80,6 +79,20 @@ export function NetworkCheck({ heading = true, auto = false }: { heading?: boole
         </Button>
       </div>
     </section>
+  );
+}
+
+function Tried(props: { testid: string; label: string; trial: Trial; inner?: boolean }) {
+  const { state, rtt } = props.trial;
+  return (
+    <li data-testid={props.testid} data-state={state} class={props.inner ? "inner" : undefined}>
+      <TrialMark state={state} />
+      <span class="grow">{props.label}</span>
+      <span class="small num">
+        {text().check.states[state]}
+        {rtt !== null && ` · ${text().line.rtt(rtt)}`}
+      </span>
+    </li>
   );
 }
 

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { checkLine, onlyCandidates, type Trials, type Way } from "../../src/core/check.ts";
+import {
+  checkLine,
+  onlyCandidates,
+  type Transport,
+  type Trials,
+  transportOf,
+  type Way,
+} from "../../src/core/check.ts";
 import { type MediaPorts, MediaRefusal } from "../../src/core/media.ts";
 
 const ANSWER = [
@@ -17,7 +24,7 @@ class Net {
   closed = 0;
   links: string | null = TURN;
   status = 201;
-  works: (way: Way) => boolean = () => true;
+  works: (way: Way, by: Transport | null) => boolean = () => true;
 
   ports(): MediaPorts {
     return {
@@ -51,7 +58,8 @@ class Net {
         new Map([["P", { type: "candidate-pair", id: "P", selected: true, currentRoundTripTime: 0.01 }]]),
       async setRemoteDescription({ sdp }: { sdp: string }) {
         const way = config.iceTransportPolicy === "relay" ? "relay" : sdp.includes(" tcp ") ? "tcp" : "udp";
-        if (net.works(way)) this.connectionState = "connected";
+        const [server] = config.iceServers ?? [];
+        if (net.works(way, server ? transportOf(server) : null)) this.connectionState = "connected";
       },
       close() {
         net.closed += 1;
@@ -72,17 +80,64 @@ test("every way is tried, told as it is found, and cleared away", async () => {
     udp: { state: "bad", rtt: null },
     tcp: { state: "good", rtt: 10 },
     relay: { state: "good", rtt: 10 },
+    relays: { udp: { state: "good", rtt: 10 } },
   });
-  expect(net.told).toHaveLength(3);
+  expect(net.told).toHaveLength(4);
   expect(net.closed).toBe(3);
   expect(net.asked.filter((each) => each === "POST /check/s Bearer ticket")).toHaveLength(3);
   expect(net.asked.filter((each) => each === "DELETE /check/s/r Bearer ticket")).toHaveLength(3);
 });
 
+/** Every transport of a relay, two servers for one of them. */
+const ALL = [
+  "turn:t.example?transport=udp",
+  "turn:t.example?transport=tcp",
+  "turns:t.example",
+  "turns:u.example",
+]
+  .map((url) => `<${url}>; rel="ice-server"; username="u"; credential="c"`)
+  .join(", ");
+
+test("a relay that one transport reaches hides none that another does not", async () => {
+  const net = new Net();
+  net.links = ALL;
+  net.works = (way, by) => way === "relay" && by === "tcp";
+  const trials = await net.run();
+  expect(trials.relay).toEqual({ state: "good", rtt: 10 });
+  expect(trials.relays).toEqual({
+    udp: { state: "bad", rtt: null },
+    tcp: { state: "good", rtt: 10 },
+    tls: { state: "bad", rtt: null },
+  });
+  const waiting = net.told.filter(({ relays }) => relays?.tcp?.state === "waiting");
+  expect(new Set(waiting.map(({ relay }) => relay.state))).toEqual(new Set(["waiting"]));
+  expect(net.asked.filter((each) => each.startsWith("POST"))).toHaveLength(5);
+  expect(net.closed).toBe(5);
+});
+
+test("a relay is out of reach when every transport is", async () => {
+  const net = new Net();
+  net.links = ALL;
+  net.works = (way) => way === "udp";
+  expect((await net.run()).relay).toEqual({ state: "bad", rtt: null });
+});
+
+test.each([
+  ["turn:t.example", "udp"],
+  ["turn:t.example:3478?transport=udp", "udp"],
+  ["turn:[2001:db8::1]:3478?transport=tcp", "tcp"],
+  ["turns:t.example:443", "tls"],
+  ["turns:t.example?transport=tcp", "tls"],
+  ["stun:t.example", null],
+])("%s is reached by %s", (urls, by) => {
+  expect(transportOf({ urls })).toBe(by);
+});
+
 test("without a relay there is nothing to relay", async () => {
   const net = new Net();
   net.links = '<stun:s.example>; rel="ice-server"';
-  expect((await net.run()).relay.state).toBe("absent");
+  const trials = await net.run();
+  expect([trials.relay.state, trials.relays]).toEqual(["absent", {}]);
   expect(net.asked[0]).toBe("POST /check/s cookie");
 });
 
