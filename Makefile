@@ -10,6 +10,7 @@ venv    := .venv
 bin     := $(venv)/bin
 node    := static/node_modules/.installed
 client  := live/web/client/index.html
+obs     := tests/obs/node_modules/.installed
 sources := $(shell find static -name node_modules -prune -o -type f ! -name '*.tsbuildinfo' -print 2>/dev/null)
 say      = @printf '\033[1m» %s\033[0m\n'
 
@@ -27,7 +28,7 @@ demo: $(venv)/.runtime $(client) ## A session full of life to look at
 	$(say) "madoi demo (http://localhost:$(PORT), stop with Ctrl-C)"
 	@exec $(bin)/madoi demo --port $(PORT)
 
-test: system $(venv)/.development $(client) ## All tests, real browsers included (T=tests/web for a part)
+test: system $(venv)/.development $(client) $(obs) ## All tests, real browsers included (T=tests/web for a part)
 	$(say) "vitest (the client's own tests)"
 	@cd static && npm test --silent
 	$(say) "pytest (browsers in one lane, server and media tests in the other)"
@@ -94,7 +95,7 @@ sbom: $(venv)/audit/.installed $(node) ## dist/sbom-server.json and dist/sbom-cl
 client: $(client) ## The client's files, built into live/web/client
 
 clean: ## Forget everything that was installed or built (never ./data)
-	rm -rf $(venv) static/node_modules live/web/client live/media/*.so dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(venv) static/node_modules tests/obs/node_modules live/web/client live/media/*.so dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(venv)/.created:
 	$(say) "a Python environment in ./$(venv)"
@@ -125,6 +126,11 @@ $(node): static/package-lock.json
 	  || { echo "Madoi's client is built by Node 20 or newer with npm: please install them"; exit 1; }
 	$(say) "the client's packages (npm ci)"
 	@cd static && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+$(obs): tests/obs/package-lock.json | $(node)
+	$(say) "libdatachannel, which the tests publish with as OBS does (npm ci)"
+	@cd tests/obs && npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
 $(client): $(sources) | $(node)

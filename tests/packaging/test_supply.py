@@ -45,8 +45,9 @@ def test_the_image_installs_nothing_but_the_lock_and_runs_as_nobody_special():
     assert "!requirements.lock" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
 
-def test_the_clients_packages_are_locked_with_hashes():
-    packages = json.loads((ROOT / "static/package-lock.json").read_text("utf-8"))["packages"]
+@pytest.mark.parametrize("folder", ["static", "tests/obs"])
+def test_npm_packages_are_locked_with_hashes(folder):
+    packages = json.loads((ROOT / folder / "package-lock.json").read_text("utf-8"))["packages"]
     assert all("integrity" in one for path, one in packages.items() if path)
 
 
