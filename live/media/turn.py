@@ -122,7 +122,7 @@ class _Stream:
         return head + await self._reader.readexactly(struct.unpack_from("!H", head, 2)[0])
 
     def close(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()  # nothing is under way; TLS would wait for the other side's goodbye
 
 
 async def connect(
