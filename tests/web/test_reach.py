@@ -102,6 +102,18 @@ async def test_a_packet_is_relayed_over_ipv6_where_browsers_are_told_such_an_add
     assert found["turn closed over IPv6"].good is True
 
 
+async def test_a_relay_into_private_ipv6_networks_is_told(tmp_path):
+    server = Coturn(tmp_path, "relay-ip=::1", "allow-loopback-peers", without=("denied-peer-ip",)).start()
+    try:
+        settings = six_only(server.url())
+        async with media_port(settings, KEY) as held:
+            found = await examine(settings, held)
+    finally:
+        server.stop()
+    assert found["turn closed over IPv6"].good is False
+    assert "fc00::1" in found["turn closed over IPv6"].says
+
+
 async def test_a_relay_without_ipv6_is_told_where_only_that_leads_to_us(coturn):
     settings = six_only(coturn.url())
     async with media_port(settings, KEY) as held:
