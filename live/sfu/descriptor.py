@@ -262,9 +262,11 @@ class Frames:
 
     Attributes:
         structure: The one that holds, None before the first.
+        active: Bitmask of the decode targets that are being sent.
     """
 
     __slots__ = (
+        "_activated_by",
         "_credit",
         "_credit_at",
         "_frames",
@@ -272,18 +274,20 @@ class Frames:
         "_raw",
         "_read",
         "_structured_by",
+        "active",
         "structure",
     )
 
     def __init__(self) -> None:
         """Nothing read yet."""
         self.structure: Structure | None = None
+        self.active = 0
         self._frames: dict[int, Template] = {}
         self._numbers = Unwrapper()
         self._raw = b""
         self._read: Descriptor | None = None
         self._credit, self._credit_at = STRUCTURES, 0.0
-        self._structured_by = -(1 << 62)
+        self._structured_by = self._activated_by = -(1 << 62)
 
     def read(self, data: bytes, now: float, *, newest: bool) -> tuple[Descriptor, int]:
         """Parse a packet's descriptor; gives it, and its frame's number unwrapped.
@@ -312,6 +316,9 @@ class Frames:
             if number < self._structured_by:
                 self._frames.clear()
             self.structure, self._structured_by = descriptor.structure, number
+            self._activated_by = min(self._activated_by, number)
+        if descriptor.active is not None and number >= self._activated_by:
+            self.active, self._activated_by = descriptor.active, number
         if extended:
             self._raw, self._read = extended, descriptor
         if descriptor.frame is not None and number not in self._frames:

@@ -59,6 +59,7 @@ class Layer(Generic[P]):
         frame: Its frame number by the dependency descriptor, unwrapped; None without.
         frames: What its descriptors said.
         points: What a viewer may be sent of it, lowest quality first, the whole of it last.
+        best: The highest of them that the encoder sends now; the whole if it says that it sends none.
         octets: Payload octets received for output.
         seen: When the last packet arrived.
         rate: Bits per second, measured by `measure`; what it was, while it is not sent because it is idle.
@@ -69,6 +70,7 @@ class Layer(Generic[P]):
     """
 
     __slots__ = (
+        "_active",
         "_measured",
         "_measured_at",
         "_picture",
@@ -77,6 +79,7 @@ class Layer(Generic[P]):
         "_renumbering",
         "_temporal",
         "begun",
+        "best",
         "cache",
         "clock",
         "codec",
@@ -125,6 +128,8 @@ class Layer(Generic[P]):
         self.moving: dict[Downtrack[P], float] = {}
         self.begun: list[Downtrack[P]] = []
         self.points: list[OperatingPoint[P]] = [OperatingPoint(self)]
+        self.best = self.whole
+        self._active = 0
         self._renumbering = Renumbering()
         self._pictures = Unwrapper()
         self._picture_mask = 0
@@ -158,12 +163,15 @@ class Layer(Generic[P]):
     def offers(self) -> list[OperatingPoint[P]]:
         """Points worth choosing from, lowest first.
 
-        Each saves something, and a small picture is preferred to a quarter of the frames of a larger one.
+        Each is being sent and saves something, and a small picture is preferred to a quarter of the frames of
+        a larger one.
         """
-        whole = self.whole
-        found: list[OperatingPoint[P]] = [whole]
-        for point in reversed(self.points[:-1]):
-            sparse = point.spatial > 0 and point.temporal < whole.temporal - 1
+        best = self.best
+        found: list[OperatingPoint[P]] = [best]
+        for point in reversed(self.points[: self.points.index(best)]):
+            if not point.active:
+                continue
+            sparse = point.spatial > 0 and point.temporal < best.temporal - 1
             if point.rate and not sparse and point.rate < _WORTH * found[-1].rate:
                 found.append(point)
         return found[::-1]
@@ -345,6 +353,7 @@ class Layer(Generic[P]):
             downtrack.target = whole
             self.waiting[downtrack] = None
         self.points = [whole]
+        self.best = whole
         self.pt, self.codec = codec.pt, codec
         self.frame, self.frames = None, Frames()
         self._picture_mask = 0
@@ -358,6 +367,9 @@ class Layer(Generic[P]):
         if packet.dtis is not None and structure is not None:
             if (newest and packet.keyframe) or self.whole.target is None:
                 self._target(structure.targets)
+                self._follow(packet.arrived)
+            elif self.frames.active != self._active:
+                self._follow(packet.arrived)
         elif packet.spatial > self.whole.spatial or packet.temporal > self.whole.temporal:
             self._grow(packet)
 
@@ -375,6 +387,30 @@ class Layer(Generic[P]):
         for point in self.points:
             point.target = labels.get((point.spatial, point.temporal))
         self._drop(lambda point: point.target is None)
+
+    def _follow(self, now: float) -> None:
+        """The encoder leaves layers out or sends them again: who had the best there was, has it from now on.
+
+        Without upper layers a frame of those below may belong to them no longer (the modes named KEY): who
+        went on waiting would be shown nothing.
+        """
+        self._active = self.frames.active
+        before, self.best = self.best, next((p for p in reversed(self.points) if p.active), self.whole)
+        for downtrack in [*self.downtracks(), *self.waiting]:
+            wanted = downtrack.target or downtrack.point
+            if wanted is None or wanted.layer is not self or wanted is self.best:
+                continue
+            if wanted is before or not wanted.active:
+                self._lead(downtrack, now)
+
+    def _lead(self, downtrack: Downtrack[P], now: float) -> None:
+        """Let a downtrack go to the best point when it can be done; it is asked for nothing yet."""
+        if downtrack.point is self.best:
+            downtrack.unaim()
+            return
+        downtrack.target = self.best
+        if downtrack not in self.waiting:
+            self.moving[downtrack] = now
 
     def _grow(self, packet: Packet) -> None:
         """A layer shows itself that was not known: the points below it are there from now on."""
@@ -406,12 +442,16 @@ class Layer(Generic[P]):
             step = there
             if there.temporal > here.temporal + 1 and not may_move(here, there, packet, downtrack.since):
                 label = (here.spatial, here.temporal + 1)
-                step = next((p for p in self.points if (p.spatial, p.temporal) == label), there)
+                step = next((p for p in self.points if (p.spatial, p.temporal) == label and p.active), there)
             if may_move(here, step, packet, downtrack.since):
                 downtrack.move(step, packet)
                 if step is there:
                     downtrack.target = None
                     del self.moving[downtrack]
+            elif step.spatial != here.spatial and step.switches(
+                packet
+            ):  # later frames will refer to this one
+                self.keyframes.want(packet.arrived, newcomer=False)
 
     # -- towards viewers -----------------------------------------------------------------------------------
 
@@ -477,8 +517,8 @@ class Layer(Generic[P]):
             point = downtrack.target
             if codec is None:
                 continue
-            if point is None or point.layer is not self or point not in self.points:
-                point = self.whole
+            if point is None or point.layer is not self or point not in self.points or not point.active:
+                point = self.best
             joined.setdefault(downtrack.attach(point, first, codec), (point, {}))[1][downtrack] = None
         self.begun = [d for _, downtracks in joined.values() for d in downtracks]
         for downtrack in self.begun:

@@ -113,6 +113,11 @@ class OperatingPoint(Generic[P]):
             return self.target < len(dtis) and dtis[self.target] != 0
         return packet.spatial <= self.spatial and packet.temporal <= self.temporal
 
+    def switches(self, packet: Packet) -> bool:
+        """Whether a packet's descriptor says that the point can be begun with its frame."""
+        dtis, target = packet.dtis, self.target
+        return dtis is not None and target is not None and dtis[target : target + 1] == (Dti.SWITCH,)
+
     def count(self, packet: Packet, *, newest: bool, new_picture: bool) -> None:
         """Give a packet its place; call for each packet of the layer in order of arrival."""
         if self.takes(packet):
@@ -159,8 +164,16 @@ class OperatingPoint(Generic[P]):
             return 0
         return MARKER if packet.ends and packet.spatial == self.spatial else packet.marker
 
+    @property
+    def active(self) -> bool:
+        """The encoder sends it; one of which nothing is known counts as sent."""
+        return self.target is None or bool(self.layer.frames.active >> self.target & 1)
+
     def measure(self, seconds: float) -> None:
-        """Update ``rate`` after `seconds`."""
+        """Update ``rate`` after `seconds`; what is not sent keeps the rate that it had."""
+        if not self.active:
+            self._measured = self.octets
+            return
         rate = 8 * (self.octets - self._measured) / seconds
         self.rate = rate if not self.rate else 0.5 * self.rate + 0.5 * rate
         self._measured = self.octets
@@ -182,8 +195,7 @@ def may_move(here: OperatingPoint[P], there: OperatingPoint[P], packet: Packet, 
     if packet.keyframe:
         return True
     if packet.dtis is not None and here.target is not None and there.target is not None:
-        switches = there.target < len(packet.dtis) and packet.dtis[there.target] == Dti.SWITCH
-        return switches and here.layer.frames.reachable(packet.frame, here.target, since)
+        return there.switches(packet) and here.layer.frames.reachable(packet.frame, here.target, since)
     if packet.spatial or there.spatial > here.spatial:
         return False
     return there.temporal <= here.temporal or (there.spatial == here.spatial and _syncs(here, there, packet))

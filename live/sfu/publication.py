@@ -104,7 +104,7 @@ class Publication(Generic[P]):
         Fewer frames are offered of the lowest layer only: above it a viewer falls to the layer below.
         """
         layers = [x for x in self.layers if self.sent(x, now) or x.demand.idle] or self.layers
-        return [*layers[0].offers(), *(layer.whole for layer in layers[1:])]
+        return [*layers[0].offers(), *(layer.best for layer in layers[1:])]
 
     def want(self, layer: Layer[P], now: float, *, best: bool) -> bool:
         """Somebody wants a layer; True if its publisher has to be told.

@@ -103,21 +103,25 @@ def write_descriptor(
     starts: bool = True,
     ends: bool = True,
     structure: Callable[[BitWriter], None] | None = None,
+    active: tuple[int, int] | None = None,
     dtis: Sequence[int] | None = None,
     references: Sequence[int] | None = None,
     chains: Sequence[int] | None = None,
 ) -> bytes:
-    """Write a descriptor, extended if it has to be."""
+    """Write a descriptor, extended if it has to be; `active`: mask and number of the decode targets."""
     bits = BitWriter()
     bits.put(starts, 1)
     bits.put(ends, 1)
     bits.put(template, 6)
     bits.put(number & 0xFFFF, 16)
-    if structure or dtis is not None or references is not None or chains is not None:
-        for flag in (structure, None, dtis, references, chains):
-            bits.put(flag is not None, 1)
+    parts = (structure, active, dtis, references, chains)
+    if any(part is not None for part in parts):
+        for part in parts:
+            bits.put(part is not None, 1)
         if structure:
             structure(bits)
+        if active:
+            bits.put(*active)
         for dti in dtis or ():
             bits.put(dti, 2)
         if references is not None:
@@ -140,6 +144,8 @@ class Stream:
         descriptor: Its packets carry dependency descriptors.
         keyed: Upper spatial layers refer to lower ones at keyframes only (L2T2_KEY).
         synced: How often, in pictures of a layer, an upper temporal layer begins without its own past.
+        active: The (spatial, temporal) layer up to which it sends; None for all. A change is told with the
+            next picture, which is a keyframe where a `keyed` stream takes up a spatial layer again.
     """
 
     codec: str
@@ -150,6 +156,7 @@ class Stream:
     synced: int = 2
     first: int = 0
     ssrc: int = 1000
+    active: tuple[int, int] | None = None
     frames: list[Made] = field(default_factory=list)
     _picture: int = 0
     _tl0: int = 0
@@ -157,6 +164,8 @@ class Stream:
     _past: dict[tuple[int, int], int] = field(default_factory=dict)
     _count: int = 0
     _since_key: int = 0
+    _told: int = -1
+    _telling: int = -1
 
     def __post_init__(self) -> None:
         self._picture = self._sequence = self.first
@@ -174,9 +183,30 @@ class Stream:
         self._since_key += 1
         return temporal
 
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(spatial, temporal) of all; each is a decode target."""
+        return [(s, t) for s in range(self.spatial) for t in range(self.temporal)]
+
+    def _sends(self, spatial: int, temporal: int) -> bool:
+        return self.active is None or (spatial <= self.active[0] and temporal <= self.active[1])
+
+    def _activate(self, key: bool) -> bool:
+        """Tell which layers are sent, if that has changed; gives whether there has to be a keyframe."""
+        mask = sum(self._sends(*layer) << n for n, layer in enumerate(self.layers))
+        top = max(s for s, t in self.layers if self._sends(s, t))
+        key = key or (self.keyed and (top, 0) not in self._past and mask != self._told)
+        self._telling = self._count if key or mask != self._told else self._telling
+        self._told = mask
+        self._past = {layer: n for layer, n in self._past.items() if self._sends(*layer)}
+        return key
+
     def picture(self, *, key: bool) -> list[Made]:
-        """The frames of the next picture, lowest spatial layer first."""
+        """The frames of the next picture, lowest spatial layer first; none, if its layer is not sent."""
+        key = self._activate(key)
         temporal = self._layer(key)
+        if not self._sends(0, temporal):
+            return []
         self._picture += 1
         self._tl0 += temporal == 0
         self._count += 1
@@ -186,7 +216,8 @@ class Stream:
             self.codec == "h264" or self._count // (2 * self.temporal) % self.synced == 0
         )
         made = []
-        for spatial in range(self.spatial):
+        spatials = [s for s in range(self.spatial) if self._sends(s, temporal)]
+        for spatial in spatials:
             number = len(self.frames)
             below = [made[-1].number] if made and (key or not self.keyed) else []
             levels = [0] if sync or not temporal else range(temporal + 1)
@@ -199,7 +230,7 @@ class Stream:
                 key and not spatial,
                 sync
                 or (bool(temporal) and not any((spatial, t) in self._past for t in range(1, temporal + 1))),
-                spatial == self.spatial - 1,
+                spatial == spatials[-1],
                 self._picture,
                 self._tl0,
             )
@@ -250,7 +281,7 @@ class Stream:
     # One template per layer; what differs of a frame is written out with it.
 
     def _describe(self, frame: Made, starts: bool, ends: bool) -> bytes:
-        layers = [(s, t) for s in range(self.spatial) for t in range(self.temporal)]
+        layers = self.layers
         template = 5 + layers.index((frame.spatial, frame.temporal))
         dtis = [self._dti(frame, *target) for target in layers]
 
@@ -268,6 +299,7 @@ class Stream:
             starts=starts,
             ends=ends,
             structure=structure if frame.key and starts else None,
+            active=(self._told, len(layers)) if self._count <= self._telling + 1 else None,
             dtis=dtis,
             references=frame.references,
         )

@@ -15,7 +15,7 @@ from live.sfu.downtrack import Downtrack
 from live.sfu.payloads import Vp8
 from live.sfu.publication import Publisher
 from live.sfu.rtp import parse_rtp
-from tests.kit.streams import DESCRIPTOR_ID, EXTENSIONS, PACKETS, Stream
+from tests.kit.streams import DESCRIPTOR_ID, EXTENSIONS, PACKETS, Made, Stream
 
 MODES = {
     "vp8 L1T1": {"codec": "vp8"},
@@ -210,6 +210,83 @@ def test_a_viewer_gets_the_layers_it_wants_and_no_others(mode):
         assert ends.count(0x80) == len(
             {trial.got[n].timestamp for n in range(before + 1, max(trial.got) + 1)}
         )
+
+
+def answered(trial: Trial, pictures: int, late: int, delay: int) -> list[list[Made]]:
+    """An encoder that answers a request for a keyframe `delay` pictures later; gives the pictures it made.
+
+    Every `late`-th packet comes after its picture.
+    """
+    sent, asked = [], None
+    for _ in range(pictures):
+        trial.now += 1 / 30
+        if asked is None and trial.layer.keyframes.take(trial.now):
+            asked = delay
+        asked = None if asked is None else asked - 1
+        key = not trial.stream.frames or (asked is not None and asked < 0)
+        asked = None if key else asked
+        timestamp, held = round(trial.now * 90000), []
+        frames = trial.stream.picture(key=key)
+        for rtp in [packet for frame in frames for packet in trial.stream.packets(frame, timestamp)]:
+            if late and rtp.sequence % late == 0:
+                held.append(rtp)
+            else:
+                trial.send(rtp)
+        for rtp in held:
+            trial.send(rtp)
+        trial.ask_again()
+        sent += [frames] if frames else []
+    return sent
+
+
+@pytest.mark.parametrize(
+    "mode", [mode for mode, how in MODES.items() if how.get("descriptor") and how.get("synced") == 1]
+)
+@settings(max_examples=20, deadline=None)
+@given(
+    plan=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=5),
+    late=st.sampled_from([0, 3, 7]),
+    delay=st.integers(0, 4),
+)
+def test_a_viewer_is_fed_while_the_encoder_leaves_layers_out_and_takes_them_up(mode, plan, late, delay):
+    stream = Stream(**MODES[mode])
+    trial = Trial(stream)
+    trial.viewer.aim(trial.layer.whole, trial.now)
+    answered(trial, 4, late, delay)
+    for top in [*plan, (2, 2)]:
+        stream.active = top
+        answered(trial, 15, late, delay)
+        sent = answered(trial, 30, 0, delay)
+        best, shown = trial.layer.best, trial.shown()
+        highest = (min(top[0], stream.spatial - 1), min(top[1], stream.temporal - 1))
+        assert (best.spatial, best.temporal) == highest
+        assert trial.viewer.point is best
+        for picture in sent[-6:]:
+            assert shown.get(picture[-1].number) == PACKETS, "it stands still"
+    assert trial.viewer.point is trial.layer.whole
+    assert not trial.missing()
+    decodable(trial, set())
+
+
+def test_only_layers_that_are_sent_are_on_offer_and_the_others_keep_their_rates():
+    stream = Stream("vp9", spatial=2, descriptor=True, keyed=True)
+    trial = Trial(stream)
+    trial.layer.measure(trial.now)
+    answered(trial, 30, 0, 0)
+    trial.layer._measured_at = trial.now - 1
+    trial.layer.measure(trial.now)
+    low, high = trial.layer.points
+    rate = high.rate
+    assert rate > 0
+    assert trial.layer.best is high
+    stream.active = (0, 0)
+    answered(trial, 30, 0, 0)
+    trial.layer.measure(trial.now)
+    assert trial.layer.offers() == [low]
+    assert high.rate == rate
+    stream.active = None
+    answered(trial, 1, 0, 0)
+    assert trial.layer.offers()[-1] is high
 
 
 def test_the_way_up_is_found_without_a_keyframe_where_the_stream_allows_it():
