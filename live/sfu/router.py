@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Generic
 
 from live.sfu.contract import (
@@ -59,6 +60,8 @@ PAD = 0.02
 """Seconds between padding packets of a probe: small enough not to be a burst."""
 _SECOND = 10
 """Ticks between receiver reports, measurements and allocations."""
+AT_ONCE = 50
+"""Viewers whose lines are allocated anew in one tick; a tenth of all, where that is more."""
 _SPEECH_BYTES = 20
 """Sound without a level extension counts as speech from this payload size on."""
 
@@ -106,6 +109,7 @@ class Router(Generic[P]):
         self._viewers: dict[P, Viewer[P]] = {}
         self._reports: deque[Viewer[P]] = deque()
         self._hasty: set[P] = set()
+        self._due: dict[Viewer[P], None] = {}
         self._vanished: set[str] = set()
         self._lines = Lines()
         self._counts: Counter[str] = Counter()
@@ -116,7 +120,7 @@ class Router(Generic[P]):
         self._rtcp: list[tuple[P, bytes]] = []
         self._notice = StageNotice({}, None, None, {}, frozenset())
         self._changed = False
-        self._active: list[bool] = []
+        self._active: dict[Layer[P], tuple[bool, int]] = {}
 
     # -- the owner's calls ---------------------------------------------------------------------------------
 
@@ -191,6 +195,7 @@ class Router(Generic[P]):
                 self._serving.stop(downtrack)
             self._serving.busy.pop(peer, None)
             self._reports.remove(viewer)
+            self._due.pop(viewer, None)
             self._hasty.discard(peer)
         publisher = self._publishers.pop(peer, None)
         self._tap.forget(peer)
@@ -401,15 +406,16 @@ class Router(Generic[P]):
 
     def _settle(self, now: float) -> None:
         """Seats, audiences and every viewer's slots, after anything about the stage has changed."""
-        shrank = self._stage.settle()
-        if shrank:
+        seats, hidden = self._stage.settle()
+        if hidden:
             self._tap.forget()
         self._stage.decide(now)
         self._vanished &= self._stage.facts.on_stage | self._stage.facts.backstage
         for viewer in self._viewers.values():
-            self._serving.serve(viewer, now)
-            if shrank:
-                self._serving.purge(viewer)
+            self._serving.serve(viewer, now, seats)
+            if hidden:
+                self._serving.purge(viewer, hidden)
+        self._soon(limited=True)
         self._wake(now)
         self._ask_keyframes(now)
         self._changed = True
@@ -425,7 +431,7 @@ class Router(Generic[P]):
         stream = publisher.learn(rtp, now) if named is None else publisher.adopt(rtp.ssrc, named)
         if stream is not None:
             for viewer in self._viewers.values():
-                self._serving.grant(viewer, now)
+                self._serving.begin(viewer, stream[0].publication, now)
         return stream
 
     def _note_arrival(self, publisher: Publisher[P], source: Publication[P], rtp: Rtp, now: float) -> None:
@@ -588,21 +594,48 @@ class Router(Generic[P]):
                 packets = publisher.arrivals.feedback(self._ssrc, own)
                 self._rtcp += [(publisher.peer, packet) for packet in packets]
         moved = self._stage.listen(now)
-        active = [now - x.seen < p.patience for p in self._publications.values() for x in p.layers]
-        if active != self._active:
-            self._active = active
-            for viewer in self._viewers.values():
-                self._serving.grant(viewer, now)
+        self._note_activity(now)
         if moved:
             self._changed = True
             for viewer in self._viewers.values():
-                self._serving.serve(viewer, now, moving=True)
+                self._serving.serve(viewer, now, ())
+            self._soon(limited=True)
         for viewer in list(self._serving.busy.values()):
             self._serving.grant(viewer, now)
         self._report_to_viewers(now)
         if self._ticks % _SECOND == 0:
             self._each_second(now)
+        self._grant_in_turn(now)
         self._ask_keyframes(now)
+
+    def _note_activity(self, now: float) -> None:
+        """Who is fed from a layer that fell silent gets another one at once; what has come back has time."""
+        active = {
+            x: (now - x.seen < p.patience, x.frames.active)
+            for p in self._publications.values()
+            for x in p.layers
+        }
+        if active == self._active:
+            return
+        silent = [x for x, (sent, _) in active.items() if not sent and self._active.get(x, (False, 0))[0]]
+        self._active = active
+        peers = {d.peer for layer in silent for d in [*layer.downtracks(), *layer.waiting]}
+        for peer in peers & self._viewers.keys():
+            self._serving.grant(self._viewers[peer], now)
+        self._soon()
+
+    def _soon(self, *, limited: bool = False) -> None:
+        """Allocate every line anew, a few in each tick; `limited`: those that cannot carry all, first."""
+        if not limited:
+            self._due |= dict.fromkeys(self._viewers.values())
+        elif narrow := [viewer for viewer in self._viewers.values() if viewer.line.limited]:
+            self._due = dict.fromkeys(narrow) | self._due
+
+    def _grant_in_turn(self, now: float) -> None:
+        """Everybody has a turn each second; a tenth a tick spreads them."""
+        for viewer in list(islice(self._due, max(AT_ONCE, len(self._viewers) // _SECOND + 1))):
+            del self._due[viewer]
+            self._serving.grant(viewer, now)
 
     def _pad(self, now: float) -> None:
         """Send the padding of this moment's probes."""
@@ -644,8 +677,7 @@ class Router(Generic[P]):
         for person, value in grades.items():
             self._lines.note(person, value)
         self._lines.keep(grades)
-        for viewer in self._viewers.values():
-            self._serving.grant(viewer, now)
+        self._soon()
         self._weigh_demand(now)
         self._changed = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Generic
 
 from live.sfu.allocation import allocate
@@ -19,6 +20,7 @@ class Serving(Generic[P]):
     Attributes:
         stage: Whose publications are shown.
         busy: Viewers whose line is just being tried for more.
+        grants: Times a line was allocated.
         pauses: Times a slot was paused because a line could not carry it.
         transport_wide: Number everybody's packets, not only those of viewers whose line is limited.
         woken: A layer that was idle is wanted: its publisher has to be told.
@@ -28,27 +30,43 @@ class Serving(Generic[P]):
         """Serve from `stage`."""
         self.stage = stage
         self.transport_wide = transport_wide
-        self.pauses = 0
+        self.pauses = self.grants = 0
         self.busy: dict[P, Viewer[P]] = {}
         self.woken = False
 
-    def purge(self, viewer: Viewer[P]) -> None:
-        """What a viewer may no longer see is shown no further and not resent either."""
+    def purge(self, viewer: Viewer[P], hidden: Container[Publication[P]] | None = None) -> None:
+        """What a viewer may no longer see is shown and resent no further; `hidden`: only that can be it."""
         for downtrack in viewer.downtracks:
-            if downtrack.layer is not None and not self.stage.may_see(viewer, downtrack.layer.publication):
-                downtrack.detach()
-            for publication in {segment.layer.publication for segment in downtrack.segments}:
-                if not self.stage.may_see(viewer, publication):
+            shown = {segment.layer.publication for segment in downtrack.segments}
+            for publication in shown:
+                if (hidden is None or publication in hidden) and not self.stage.may_see(viewer, publication):
+                    if downtrack.layer is not None and downtrack.layer.publication is publication:
+                        downtrack.detach()
                     downtrack.forget(publication)
 
-    def serve(self, viewer: Viewer[P], now: float, *, moving: bool = False) -> None:
-        """Aim every slot of a viewer; `moving`: only those that follow a policy."""
+    def serve(self, viewer: Viewer[P], now: float, seats: Container[str] | None = None) -> None:
+        """Aim the slots of a viewer that follow a policy or one of `seats`; None: all of them."""
+        turned = False
         for downtrack in viewer.downtracks:
-            if not moving or downtrack.slot.follows in (STAGE, LOUDEST):
+            follows = downtrack.slot.follows
+            if seats is None or follows in seats or follows in (STAGE, LOUDEST):
                 source = self.stage.source(viewer, downtrack.slot)
                 if source is not downtrack.source:
                     self._turn(viewer, downtrack, source)
-        self.grant(viewer, now)
+                    turned = turned or (source is not None and source.spec.kind == "video")
+                    if source is not None and source.spec.kind == "audio":
+                        downtrack.aim(source.layers[-1].whole, now)
+        if turned or seats is None:
+            self.grant(viewer, now)
+
+    def begin(self, viewer: Viewer[P], publication: Publication[P], now: float) -> None:
+        """Aim the slots of a viewer that show a publication of which a stream has just become known."""
+        shown = [d for d in viewer.downtracks if d.source is publication]
+        if publication.spec.kind == "video" and shown:
+            self.grant(viewer, now)
+            return
+        for downtrack in shown:
+            downtrack.aim(publication.layers[-1].whole, now)
 
     def _turn(self, viewer: Viewer[P], downtrack: Downtrack[P], source: Publication[P] | None) -> None:
         """Give a slot another source; a policy slot may show the old one until the new one begins."""
@@ -66,6 +84,7 @@ class Serving(Generic[P]):
 
     def grant(self, viewer: Viewer[P], now: float) -> None:
         """Choose the layer of every slot by what the viewer's line carries."""
+        self.grants += 1
         video: list[Downtrack[P]] = []
         for downtrack in viewer.downtracks:
             if downtrack.source is None:

@@ -61,13 +61,21 @@ class Stage(Generic[P]):
         self._seating = Seating(video_seats, audio_seats)
         self._seated: dict[str, Publication[P]] = {}
 
-    def settle(self) -> bool:
-        """Give every publication its audience and seat; True if somebody's audience shrank."""
-        shrank = False
+    def settle(self) -> tuple[set[str], set[Publication[P]]]:
+        """Give every publication its audience and seat.
+
+        Returns:
+            The seats that show something else now, or to others; and the publications whose audience shrank.
+        """
+        before = self._seated
+        changed: set[Publication[P]] = set()
+        shrank: set[Publication[P]] = set()
         for publication in self.publications.values():
             audience = self.facts.audience(publication.spec)
             if audience is not publication.audience:
-                shrank = shrank or audience < publication.audience
+                changed.add(publication)
+                if audience < publication.audience:
+                    shrank.add(publication)
                 publication.hide(audience)
                 if audience is Audience.NOBODY and publication.spec.source == "microphone":
                     self.voices.forget(publication.spec.owner)
@@ -79,7 +87,12 @@ class Stage(Generic[P]):
             for seat, claim in self._seating.holders.items()
             if claim in self.publications
         }
-        return shrank
+        seats = {
+            seat
+            for seat in before.keys() | self._seated.keys()
+            if before.get(seat) is not self._seated.get(seat) or self._seated[seat] in changed
+        }
+        return seats, shrank
 
     def shows(self, person: str) -> bool:
         """Whether a person publishes a camera or a microphone: a screen alone is nobody."""
