@@ -262,6 +262,7 @@ class Frames:
 
     Attributes:
         structure: The one that holds, None before the first.
+        former: The one before it.
         active: Bitmask of the decode targets that are being sent.
     """
 
@@ -275,12 +276,14 @@ class Frames:
         "_read",
         "_structured_by",
         "active",
+        "former",
         "structure",
     )
 
     def __init__(self) -> None:
         """Nothing read yet."""
         self.structure: Structure | None = None
+        self.former: Structure | None = None
         self.active = 0
         self._frames: dict[int, Template] = {}
         self._numbers = Unwrapper()
@@ -315,7 +318,8 @@ class Frames:
         if descriptor.structure is not None and (newest or number >= self._structured_by):
             if number < self._structured_by:
                 self._frames.clear()
-            self.structure, self._structured_by = descriptor.structure, number
+            self.former, self.structure = self.structure, descriptor.structure
+            self._structured_by = number
             self._activated_by = min(self._activated_by, number)
         if descriptor.active is not None and number >= self._activated_by:
             self.active, self._activated_by = descriptor.active, number

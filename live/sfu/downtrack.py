@@ -9,7 +9,7 @@ from live.sfu.bandwidth import Departures
 from live.sfu.cache import Packet
 from live.sfu.contract import TRANSPORT_CC, Codec, Fanout, P, Slot
 from live.sfu.numbers import SEQUENCE, TIMESTAMP, ahead
-from live.sfu.rewriting import Rewrite, Shifts
+from live.sfu.rewriting import PICTURE, TEMPLATES, TL0, Rewrite, Shifts, lies_ahead
 from live.sfu.rtcp import SenderReport, write_sr
 from live.sfu.rtp import EXTENDED, HEADER, MARKER, ONE_BYTE, PADDED, PLAIN
 from live.sfu.timeline import to_ntp
@@ -23,8 +23,6 @@ SEGMENTS = 12
 """Sources remembered to answer NACKs after a switch."""
 REMEMBERED = 256
 """Resent packets remembered, so that they are not resent twice in a round trip."""
-_PICTURE = 0x7FFF
-_TEMPLATES = 0x3F
 _PADDING = bytes(254) + b"\xff"
 """As much as one packet can be padded with (RFC 3550 §5.1)."""
 
@@ -72,6 +70,7 @@ class Downtrack(Generic[P]):
         "_last",
         "_last_frame",
         "_last_picture",
+        "_last_templates",
         "_last_timestamp",
         "_last_tl0",
         "_next_template",
@@ -121,7 +120,7 @@ class Downtrack(Generic[P]):
         self._last_picture: int | None = None
         self._last_tl0 = 0
         self._last_frame: int | None = None
-        self._next_template = 0
+        self._next_template = self._last_templates = 0
         self._clock = 0
         self._packets = self._octets = self._octets_before = 0
         self._rtx_sequence = 0
@@ -213,20 +212,27 @@ class Downtrack(Generic[P]):
         return self._rewrite
 
     def _shifts(self, point: OperatingPoint[P], packet: Packet) -> Shifts:
-        """Let the counters inside the packets go on from where they were."""
+        """Let the counters inside the packets go on: as those of others do, or from where they were."""
         picture = tl0 = frames = templates = 0
         head, structure = packet.head, point.layer.frames.structure
         if head is not None and head.picture_id is not None and self._last_picture is not None:
             first = head.picture_id + point.picture_move(packet)
-            picture = (self._last_picture + 1 - first) & _PICTURE
-            tl0 = (self._last_tl0 + 1 - (head.tl0 or 0)) & 0xFF
+            picture = (self._last_picture + 1 - first) & PICTURE
+            tl0 = (self._last_tl0 + 1 - (head.tl0 or 0)) & TL0
         if packet.dtis is not None and self._last_frame is not None and structure is not None:
             frames = (self._last_frame + 1 - packet.frame) & SEQUENCE
-            templates = (self._next_template - structure.offset) & _TEMPLATES
-        return Shifts(picture, tl0, frames, templates)
+            templates = (self._next_template - structure.offset) & TEMPLATES
+        own = Shifts(picture, tl0, frames, templates)
+        room = TEMPLATES
+        if structure is not None and self._last_frame is not None:
+            room -= len(structure.templates) + self._last_templates - 1
+        others = point.shifts(self)
+        return next((s for s in others if not self.shown or s == own or lies_ahead(s, own, room)), own)
 
-    def move(self, point: OperatingPoint[P], packet: Packet) -> None:
+    def move(self, point: OperatingPoint[P], packet: Packet, shifts: Shifts | None = None) -> None:
         """Go to another point of the same layer, from this packet on, which no point has counted yet.
+
+        At a keyframe the counters inside may go on by other `shifts` than before.
 
         What is missing just before it keeps its place: it may still come.
         """
@@ -244,8 +250,10 @@ class Downtrack(Generic[P]):
         self.shift += reached - begins
         self.start = begins
         self.since = packet.frame
-        picture = rewrite.shifts.picture + here.picture_move(packet) - point.picture_move(packet)
-        self._rewrite = point.join(self, rewrite.shifts._replace(picture=picture & _PICTURE))
+        if shifts is None:
+            picture = rewrite.shifts.picture + here.picture_move(packet) - point.picture_move(packet)
+            shifts = rewrite.shifts._replace(picture=picture & PICTURE)
+        self._rewrite = point.join(self, shifts)
         self.segments.append(Segment(point, self._rewrite, self))
 
     def _next_timestamp(self, layer: Layer[P], packet: Packet) -> int:
@@ -270,7 +278,8 @@ class Downtrack(Generic[P]):
         if layer.frame is not None and layer.frames.structure is not None:
             structure = layer.frames.structure
             self._last_frame = layer.frame + shifts.frames
-            self._next_template = structure.offset + len(structure.templates) + shifts.templates
+            self._last_templates = len(structure.templates)
+            self._next_template = structure.offset + self._last_templates + shifts.templates
         self._packets += segment.last - segment.first + 1
         self._octets += point.octets - self._octets_before
         self.layer = self.point = self._rewrite = None

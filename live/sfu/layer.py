@@ -260,6 +260,10 @@ class Layer(Generic[P]):
             self.frame = packet.frame
         if packet.starts and self.moving:
             self._move(packet)
+        if packet.keyframe and packet.starts:
+            for point in self.points:
+                if len(point.rewrites) > 1:
+                    point.converge(packet)
         self.highest, self.newest = packet.number, packet.timestamp
         return new_picture
 

@@ -12,7 +12,7 @@ from live.sfu.cache import Packet
 from live.sfu.contract import P
 from live.sfu.descriptor import Dti
 from live.sfu.numbers import Renumbering
-from live.sfu.rewriting import Rewrite, Shifts
+from live.sfu.rewriting import TEMPLATES, Rewrite, Shifts, furthest, lies_ahead
 from live.sfu.rtp import MARKER
 
 if TYPE_CHECKING:
@@ -64,27 +64,20 @@ class OperatingPoint(Generic[P]):
         self.rate = 0.0
         self._numbers = Renumbering()
         self._pictures = Renumbering()
-        self._rewrites: dict[object, Rewrite[P]] = {}
+        self._rewrites: dict[tuple[object, Shifts], Rewrite[P]] = {}
         self._measured = 0
 
     # -- who is fed ----------------------------------------------------------------------------------------
 
     def join(self, downtrack: Downtrack[P], shifts: Shifts) -> Rewrite[P]:
         """Add a downtrack to those fed; gives the rewriting it shares with its like."""
-        slot = downtrack.slot
-        formats = (downtrack.red.pt, downtrack.pt) if downtrack.red is not None else None
-        key = (
-            slot.mid,
-            tuple(slot.extensions.items()),
-            slot.two_byte,
-            formats,
-            shifts,
-            downtrack.numbering,
-        )
+        key = (_look(downtrack), shifts)
         rewrite = self._rewrites.get(key)
         if rewrite is None:
             source = dict(self.layer.publication.spec.extensions)
-            rewrite = Rewrite(slot, source, shifts, downtrack.red, downtrack.pt, numbered=downtrack.numbering)
+            rewrite = Rewrite(
+                downtrack.slot, source, shifts, downtrack.red, downtrack.pt, numbered=downtrack.numbering
+            )
             self._rewrites[key] = rewrite
         rewrite.add(downtrack)
         return rewrite
@@ -103,6 +96,45 @@ class OperatingPoint(Generic[P]):
     def rewrites(self) -> list[Rewrite[P]]:
         """The ways in which its packets are written."""
         return list(self._rewrites.values())
+
+    def shifts(self, downtrack: Downtrack[P]) -> list[Shifts]:
+        """How those count who look like a downtrack: what most of them have comes first."""
+        look = _look(downtrack)
+        alike = [rewrite for (other, _), rewrite in self._rewrites.items() if other == look]
+        return [rewrite.shifts for rewrite in sorted(alike, key=lambda r: -len(r.downtracks))]
+
+    def converge(self, packet: Packet) -> None:
+        """Write those alike who look alike: at a keyframe counters may jump ahead.
+
+        Each change of layers moves a viewer's counters by its own. Whoever can do so goes on as most do; the
+        others, who are ahead of those, as one.
+        """
+        alike: dict[object, list[Rewrite[P]]] = {}
+        for (look, _), rewrite in self._rewrites.items():
+            alike.setdefault(look, []).append(rewrite)
+        for rewrites in alike.values():
+            if len(rewrites) > 1:
+                most, *rest = sorted(rewrites, key=lambda r: -len(r.downtracks))
+                others = [r for r in rest if not self._jump([r], most.shifts, packet)]
+                if len(others) > 1:
+                    shifts = furthest([r.shifts for r in others])
+                    ids = [*(r.shifts.templates for r in others), *range(TEMPLATES + 1)]
+                    any(self._jump(others, shifts._replace(templates=t), packet) for t in ids)
+
+    def _jump(self, rewrites: list[Rewrite[P]], shifts: Shifts, packet: Packet) -> bool:
+        """Let the viewers of some rewrites go on by other shifts, if all of them can."""
+        now, before = self.layer.frames.structure, self.layer.frames.former
+        for here in (rewrite.shifts for rewrite in rewrites):
+            least, room = here, TEMPLATES
+            if now is not None and before is not None and here.templates != shifts.templates:
+                after = before.offset + len(before.templates) - now.offset
+                least = here._replace(templates=here.templates + after)
+                room -= len(now.templates) + len(before.templates) - 1
+            if not lies_ahead(shifts, least, room):
+                return False
+        for downtrack in [d for r in rewrites if r.shifts != shifts for d in r.downtracks]:
+            downtrack.move(self, packet, shifts)
+        return True
 
     # -- what is taken -------------------------------------------------------------------------------------
 
@@ -177,6 +209,13 @@ class OperatingPoint(Generic[P]):
         rate = 8 * (self.octets - self._measured) / seconds
         self.rate = rate if not self.rate else 0.5 * self.rate + 0.5 * rate
         self._measured = self.octets
+
+
+def _look(downtrack: Downtrack[P]) -> object:
+    """What makes the packets of two downtracks look different, their counters aside."""
+    slot = downtrack.slot
+    formats = (downtrack.red.pt, downtrack.pt) if downtrack.red is not None else None
+    return slot.mid, tuple(slot.extensions.items()), slot.two_byte, formats, downtrack.numbering
 
 
 def may_move(here: OperatingPoint[P], there: OperatingPoint[P], packet: Packet, since: int) -> bool:

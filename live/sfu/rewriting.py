@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple
 
 from live.sfu.cache import Packet
@@ -20,7 +20,7 @@ from live.sfu.contract import (
     Slot,
 )
 from live.sfu.descriptor import MANDATORY, move_descriptor
-from live.sfu.numbers import SEQUENCE
+from live.sfu.numbers import SEQUENCE, ahead
 from live.sfu.rtp import EXTENDED, PLAIN, write_extensions
 
 if TYPE_CHECKING:
@@ -44,6 +44,38 @@ class Shifts(NamedTuple):
 
 
 UNMOVED = Shifts()
+PICTURE, TL0, TEMPLATES = 0x7FFF, 0xFF, 0x3F
+
+
+def lies_ahead(there: Shifts, here: Shifts, room: int) -> bool:
+    """Whether no counter goes back from one to the other, and template ids do not mean two things.
+
+    Args:
+        there: What a viewer would have from a keyframe on.
+        here: The least that goes on from what it had.
+        room: Template ids that neither the structure before nor the one of the keyframe uses.
+    """
+    counters = zip(there[:3], here[:3], (PICTURE, TL0, SEQUENCE), strict=True)
+    return (
+        all(ahead(a, b, mask) >= 0 for a, b, mask in counters)
+        and (there.templates - here.templates) & TEMPLATES <= room
+    )
+
+
+def furthest(shifts: Sequence[Shifts]) -> Shifts:
+    """The least that lies ahead of all, template ids aside: those of the first."""
+    base = shifts[0]
+    moves = [
+        max((ahead(each[n], base[n], mask) for each in shifts), default=0)
+        for n, mask in enumerate((PICTURE, TL0, SEQUENCE))
+    ]
+    picture, tl0, frames = moves
+    return Shifts(
+        (base.picture + picture) & PICTURE,
+        (base.tl0 + tl0) & TL0,
+        (base.frames + frames) & SEQUENCE,
+        base.templates,
+    )
 
 
 class Rewrite(Generic[P]):
