@@ -96,6 +96,7 @@ class MediaRoom:
             self.outlets[path] = Outlet(path, self.name, self._present, self._wanted, self._rests)
 
     def _present(self) -> list[Forth]:
+        self.router.welcome_sibling()
         publishers = [p for p in self.peers.values() if p.publishes and p.srtp is not None]
         return [
             Facts(self.facts or StageFacts(), self._revision),

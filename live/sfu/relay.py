@@ -27,13 +27,14 @@ class Tap(Generic[P]):
         taken: Copied since the last `drain`.
     """
 
-    __slots__ = ("_kept", "_resting", "taken")
+    __slots__ = ("_kept", "_reported", "_resting", "taken")
 
     def __init__(self) -> None:
         """No siblings."""
         self._resting: dict[str, Resting] = {}
         self.taken: list[Relayed[P]] = []
         self._kept: dict[P, dict[tuple[int, int], Relayed[P]]] = {}
+        self._reported: set[tuple[P, int]] = set()
 
     @property
     def on(self) -> bool:
@@ -69,7 +70,16 @@ class Tap(Generic[P]):
 
     def report(self, peer: P, report: SenderReport) -> None:
         """Hand on a sender report of a stream that everyone may see."""
+        self._reported.add((peer, report.ssrc))
         self.taken.append(Relayed(peer, write_sr(report), None))
+
+    def reported(self, peer: P, ssrc: int) -> bool:
+        """Whether every sibling had a report of a stream since it joined, and since the stream was hidden."""
+        return (peer, ssrc) in self._reported
+
+    def welcome(self) -> None:
+        """A sibling joined, and had none."""
+        self._reported.clear()
 
     def again(self, peer: P, ssrc: int, sequence: int) -> bool:
         """Hand on once more what a sibling lost; False if it is gone, or was never to leave."""
@@ -82,9 +92,11 @@ class Tap(Generic[P]):
         """Nothing of a publisher, or of all, is handed on again: it left, or somebody was hidden."""
         if peer is None:
             self._kept.clear()
+            self._reported.clear()
             self.taken.clear()
         else:
             self._kept.pop(peer, None)
+            self._reported = {stream for stream in self._reported if stream[0] is not peer}
 
     def drain(self) -> list[Relayed[P]]:
         """Take what was copied."""

@@ -25,7 +25,7 @@ from live.sfu.contract import (
 from live.sfu.downtrack import Downtrack
 from live.sfu.layer import Layer
 from live.sfu.measures import LineMeasure, StreamMeasure, measure
-from live.sfu.numbers import SEQUENCE
+from live.sfu.numbers import SEQUENCE, TIMESTAMP
 from live.sfu.publication import ACTIVE, Publication, Publisher
 from live.sfu.quality import AWAY, GOOD, LOST, Lines, grade
 from live.sfu.relay import Resting, Tap
@@ -236,6 +236,10 @@ class Router(Generic[P]):
         """Copy what everyone may see into ``Outputs.relayed`` for these siblings; for none: no longer."""
         self._tap.name(siblings)
 
+    def welcome_sibling(self) -> None:
+        """A sibling joined: it gets every stream's sender report as soon as it knows the stream."""
+        self._tap.welcome()
+
     def rest_at_sibling(self, sibling: str, resting: Resting, now: float) -> None:
         """Take what rests at a sibling: its ``StageNotice.idle``, whole each time."""
         self._tap.rest(sibling, resting)
@@ -297,6 +301,8 @@ class Router(Generic[P]):
             if self._tap.on and layer.publication.audience is Audience.EVERYONE:
                 name = Stream(layer.publication.spec.id, layer.rid, repair)
                 self._tap.take(peer, rtp.ssrc, rtp.sequence, data, name)
+                if not repair and not self._tap.reported(peer, rtp.ssrc):
+                    self._report_to_siblings(publisher, layer, now)
         except Malformed:
             self._counts["malformed"] += 1
             return
@@ -474,6 +480,13 @@ class Router(Generic[P]):
             self._tap.report(publisher.peer, report)
         if first:
             self._hasty.update(d.peer for d in layer.downtracks())
+
+    def _report_to_siblings(self, publisher: Publisher[P], layer: Layer[P], now: float) -> None:
+        """Hand on what the last sender report means now, to who joined after it or was not to have it."""
+        timestamp, skew = layer.timeline.timestamp(now), publisher.skew.seconds
+        if timestamp is not None and skew is not None and layer.ssrc is not None:
+            ntp = int((now - skew) * (1 << 32))
+            self._tap.report(publisher.peer, SenderReport(layer.ssrc, ntp, timestamp & TIMESTAMP, 0, 0))
 
     def _ask_again(self, layer: Layer[P], now: float) -> None:
         before = len(layer.losses)

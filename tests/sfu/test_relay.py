@@ -232,6 +232,50 @@ def test_newer_facts_are_not_undone_by_older_ones_that_took_a_longer_way() -> No
     assert router.set_stage(open=True, revision=7, **closed)
 
 
+def test_lips_match_at_a_sibling_that_joined_after_the_report() -> None:
+    hall = Hall()
+    hall.home.relay([])
+    hall.stage(open=True, on_stage=["ann"])
+    hall.publish("ann", simulcast("ann"))
+    camera = Camera(1000, rid="q", began=(0.0, 4_000_000_000))
+    hall.now = 2.0
+    hall.up("ann", "camera", camera.frame())
+    hall.home.receive_rtcp("ann", camera.report(hall.now), hall.now)
+    hall.now = 5.0
+    hall.home.relay(["sibling"])
+    hall.home.welcome_sibling()
+    reported_at_a_sibling(hall, camera)
+
+
+def test_lips_match_at_a_sibling_when_the_curtain_opens() -> None:
+    hall = Hall()
+    hall.stage(open=False, on_stage=["ann"])
+    hall.publish("ann", simulcast("ann"))
+    camera = Camera(1000, rid="q", began=(0.0, 4_000_000_000))
+    hall.now = 2.0
+    hall.up("ann", "camera", camera.frame())
+    hall.home.receive_rtcp("ann", camera.report(hall.now), hall.now)
+    hall.drain()
+    assert not [r for kind, r in hall.relay if kind == "packet"], "closed means closed"
+    hall.now = 5.0
+    hall.stage(open=True, on_stage=["ann"])
+    reported_at_a_sibling(hall, camera)
+    hall.stage(open=False, on_stage=["ann"])
+    for _ in range(10):
+        hall.tick()
+    hall.far.reports.clear()
+    hall.stage(open=True, on_stage=["ann"])
+    reported_at_a_sibling(hall, camera)
+
+
+def reported_at_a_sibling(hall: Hall, camera: Camera) -> None:
+    """The viewer has a report with the first pictures, and both routers have the same clock."""
+    film(hall, {"q": camera}, 1.0)
+    assert {report.ssrc for report in hall.far.reports} == {5000}
+    here, there = (r._publications["ann-camera"].layers[0].timeline for r in (hall.home, hall.sibling))
+    assert abs(here.moment(camera.timestamp, hall.now) - there.moment(camera.timestamp, hall.now)) < 0.001
+
+
 def film(hall: Hall, cameras: dict[str, Camera], seconds: float) -> None:
     """A page that sends the layers which do not rest."""
     for _ in range(round(30 * seconds)):
