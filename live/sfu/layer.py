@@ -256,8 +256,6 @@ class Layer(Generic[P]):
         new_picture = picture is not None and (self._picture is None or picture > self._picture)
         if new_picture:
             self._picture = picture
-        if packet.dtis is not None:
-            self.frame = packet.frame
         if packet.starts and self.moving:
             self._move(packet)
         if packet.keyframe and packet.starts:
@@ -317,6 +315,8 @@ class Layer(Generic[P]):
     def _describe(self, packet: Packet, data: bytes, now: float, *, newest: bool) -> None:
         """What the dependency descriptor says holds before what the payload says."""
         descriptor, packet.frame = self.frames.read(data, now, newest=newest)
+        if newest:  # also where its template is told by a packet that is late
+            self.frame = packet.frame
         packet.starts, packet.ends = descriptor.starts, descriptor.ends
         packet.keyframe = descriptor.starts and descriptor.structure is not None
         packet.spatial = packet.temporal = 0
