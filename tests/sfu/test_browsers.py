@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from live.sfu import Codec, Encoding, PublicationSpec
-from live.sfu.contract import DEPENDENCY_DESCRIPTOR, Audience, Slot
+from live.sfu.contract import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Audience, Slot
 from live.sfu.descriptor import Frames
 from live.sfu.downtrack import Downtrack
 from live.sfu.payloads import Red
 from live.sfu.publication import Publisher
+from live.sfu.rtcp import Bye, SenderReport, parse_rtcp
 from live.sfu.rtp import Rtp, parse_rtp
+from live.sfu.timeline import Skew, Timeline
 
 PACKETS = Path(__file__).parent.parent / "packets"
 PICTURES = sorted(p.stem for p in PACKETS.glob("*-*.json") if not p.stem.endswith(("opus", "red")))
@@ -24,12 +26,18 @@ def recorded(name):
     """What was agreed, and the packets that are no retransmissions."""
     agreed = json.loads((PACKETS / f"{name}.json").read_text())
     codecs = {pt: Codec(codec, clock, pt, None, fmtp) for codec, clock, pt, fmtp in agreed["codecs"]}
+    packets = [parse_rtp(data) for data in framed(name)]
+    return codecs, agreed["extensions"], [p for p in packets if p.pt in codecs]
+
+
+def framed(name):
+    """The packets of a file, each behind its length."""
     data, at, packets = (PACKETS / f"{name}.bin").read_bytes(), 0, []
     while at < len(data):
         size = int.from_bytes(data[at : at + 2])
-        packets.append(parse_rtp(data[at + 2 : at + 2 + size]))
+        packets.append(data[at + 2 : at + 2 + size])
         at += 2 + size
-    return codecs, agreed["extensions"], [p for p in packets if p.pt in codecs]
+    return packets
 
 
 @pytest.mark.parametrize("name", [n for n in PICTURES if n.startswith("chromium")])
@@ -167,3 +175,53 @@ def test_chromiums_redundancy_is_understood():
     assert {pt for block in blocks for pt in block} <= {
         pt for pt, codec in codecs.items() if codec.name == "opus"
     }
+
+
+@pytest.mark.parametrize("name", ["chromium-opus", "firefox-opus"])
+@pytest.mark.parametrize("lost", [set(), {0}, {3, 4}])
+def test_a_browsers_sound_goes_through_as_it_came(name, lost):
+    codecs, extensions, packets = recorded(name)
+    spec = PublicationSpec(
+        "p", "ann", "microphone", "audio", codecs, (Encoding(packets[0].ssrc),), extensions=extensions
+    )
+    publication = Publisher("ann", 1.0).add(spec)
+    publication.audience = Audience.EVERYONE
+    layer = publication.layers[0]
+    ids = {AUDIO_LEVEL: 5}
+    viewer = Downtrack("bob", Slot("a0", "audio", 7000, None, (Codec("opus", 48000, 111),), ids, "a0"))
+    viewer.aim(layer.whole, 1.0)
+    came, out = [rtp for n, rtp in enumerate(packets) if n not in lost], []
+    for n, rtp in enumerate(came):
+        assert codecs[rtp.pt].name == "opus"
+        for fanout in layer.receive(rtp, 1.0 + n / 50):
+            out += [parse_rtp(header + fanout.body) for _, header in fanout.headers]
+    assert [rtp.payload for rtp in out] == [rtp.payload for rtp in came]
+    assert {rtp.pt for rtp in out} == {111}
+    for which in ("sequence", "timestamp"):
+        mask = 0xFFFF if which == "sequence" else 0xFFFFFFFF
+        steps = [
+            [(getattr(b, which) - getattr(a, which)) & mask for a, b in itertools.pairwise(some)]
+            for some in (came, out)
+        ]
+        assert steps[0] == steps[1]
+    levels = [rtp.extensions[extensions[AUDIO_LEVEL]][0] & 0x7F for rtp in came]
+    assert [rtp.extensions[5][0] & 0x7F for rtp in out] == levels
+    assert min(levels) < 60, "the browser's fake microphone beeps"
+
+
+@pytest.mark.parametrize(("name", "ends"), [("chromium-vp8-l1t3", False), ("firefox-vp8", True)])
+def test_a_browsers_sender_reports_are_a_clock(name, ends):
+    values = [value for data in framed(f"{name}-rtcp") for value in parse_rtcp(data)]
+    assert isinstance(values[-1], Bye) is ends
+    reports = [value for value in values if isinstance(value, SenderReport)]
+    assert len(reports) >= 5
+    assert len({report.ssrc for report in reports}) == 1
+    skew = Skew()
+    timeline = Timeline(skew, 90_000)
+    first = reports[0]
+    for now, report in ((1.0 + (r.ntp - first.ntp) / 2**32, r) for r in reports):
+        skew.report(report.ntp, now)
+        if report is not first:
+            moment = timeline.moment(report.timestamp, now)
+            assert abs(moment - now) < 0.02, "the report before tells where this one is"
+        timeline.report(report)
