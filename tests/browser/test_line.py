@@ -3,17 +3,21 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 from playwright.async_api import expect
 
 from tests.browser.people import PHONE, Guest
 from tests.browser.test_session import sent, watches
-from tests.browser.watching import energy, received
+from tests.browser.watching import SHOWN, energy, longest_still, received
 from tests.kit.line import Line
 from tests.kit.polling import until
 from tests.kit.redis import RedisServer
 from tests.kit.server import MadoiServer
+
+BACK = 5.0
+"""Seconds after a worker's death in which everybody sees on, by the pages' clock; half a second is usual."""
 
 QUESTION = "守秘義務と家族への説明を、どう両立させていますか？"
 
@@ -106,11 +110,16 @@ async def inherit(chromium, server):
     homes = server.media("homes")
     home = max(homes, key=homes.__getitem__)
     assert server.media("connected") == {home: 3.0, str(1 - int(home)): 1.0}
+    for guest in (aoi, ben):
+        await guest.page.evaluate(SHOWN)
+        await watches(guest, 1)
+    killed = time.time()
     os.kill(int(server.media("pid")[home]), signal.SIGKILL)
     await until(lambda: server.media("restarts")[home] == 1, within=10)
     await until(lambda: server.media("connected")[str(1 - int(home))] == 4, within=20)
     for guest in (aoi, ben):
         await watches(guest, 1)
+        assert longest_still(await guest.page.evaluate("__shown"), killed) < BACK
     for guest in (sara, aoi, ben):
         assert guest.troubles == []
 

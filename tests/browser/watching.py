@@ -1,5 +1,6 @@
 """What a page receives, read from the browser's own statistics (W3C webrtc-stats), not from our client."""
 
+import itertools
 from typing import Any
 
 RECORD = """
@@ -31,6 +32,30 @@ READ = """
   return rows;
 })()
 """
+
+SHOWN = """
+() => {
+  window.__shown = [];
+  let before = 0;
+  const look = async () => {
+    let frames = 0;
+    for (const connection of window.__connections)
+      if (connection.connectionState !== 'closed')
+        for (const row of (await connection.getStats()).values())
+          if (row.type === 'inbound-rtp' && row.kind === 'video') frames += row.framesDecoded ?? 0;
+    if (frames && frames !== before) window.__shown.push(Date.now() / 1000);
+    before = frames;
+    setTimeout(look, 50);
+  };
+  look();
+}
+"""
+"""Notes from now on, on the page's clock, when a picture has moved: Unix seconds in ``__shown``."""
+
+
+def longest_still(shown: list[float], since: float) -> float:
+    """Seconds for which pictures stood still at most, by what `SHOWN` noted, ending after `since`."""
+    return max(after - before for before, after in itertools.pairwise(shown) if after > since)
 
 
 def received(rows: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
