@@ -87,6 +87,10 @@ class Departures:
             del self._sent[next(iter(self._sent))]
         return number & SEQUENCE
 
+    def forget(self, number: int) -> None:
+        """A packet goes out again under its 16-bit number: when it arrives tells nothing of the line."""
+        self._sent.pop(self.next + ahead(number, self.next & SEQUENCE, SEQUENCE), None)
+
     def __len__(self) -> int:
         return len(self._sent)
 

@@ -197,7 +197,8 @@ class Fanout(Generic[P]):
     """One source packet for many viewers: each gets ``header + body``.
 
     Retransmissions come the same way, with one header. A plain resend (slot without RTX) repeats an old
-    packet byte for byte, so the SRTP sender must allow repeated indices.
+    packet byte for byte, so the SRTP sender must allow repeated indices; two packets under one index would
+    give the key of GCM's tags away.
 
     Attributes:
         body: Everything after the fixed header: rebuilt extensions and payload; shared, never changed.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Generic
 
 from live.sfu.bandwidth import Departures
 from live.sfu.cache import Packet
-from live.sfu.contract import TRANSPORT_CC, Codec, Fanout, P, Slot
+from live.sfu.contract import TRANSPORT_CC, Cast, Codec, Fanout, P, Slot
 from live.sfu.numbers import SEQUENCE, TIMESTAMP, ahead
-from live.sfu.rewriting import PICTURE, TEMPLATES, TL0, Rewrite, Shifts, lies_ahead
+from live.sfu.rewriting import PICTURE, TEMPLATES, TL0, Rewrite, Shifts, Written, lies_ahead
 from live.sfu.rtcp import SenderReport, write_sr
 from live.sfu.rtp import EXTENDED, HEADER, MARKER, ONE_BYTE, PADDED, PLAIN
 from live.sfu.timeline import to_ntp
@@ -80,6 +80,7 @@ class Downtrack(Generic[P]):
         "_resent",
         "_rewrite",
         "_rtx_sequence",
+        "_wide",
         "layer",
         "peer",
         "point",
@@ -126,6 +127,7 @@ class Downtrack(Generic[P]):
         self._rtx_sequence = 0
         self._departures: Departures | None = None
         self._resent: dict[int, float] = {}
+        self._wide: dict[int, int] = {}
 
     @property
     def numbers(self) -> bool:
@@ -138,12 +140,20 @@ class Downtrack(Generic[P]):
         return self._departures is not None
 
     @property
+    def plain(self) -> bool:
+        """What is shown is resent under its own numbers, as there is no RTX for it."""
+        return self.slot.rtx_ssrc is None or self._codec is None or self._codec.rtx_pt is None
+
+    @property
     def pads(self) -> bool:
         """There is an RTX stream to pad with."""
         return self.slot.rtx_ssrc is not None
 
     def number(self, departures: Departures | None) -> None:
-        """Write transport-wide numbers from now on, or none."""
+        """Write transport-wide numbers from now on, or none.
+
+        What went out the other way is not resent plainly any more: it would be other bytes under its number.
+        """
         wanted = departures if self.numbers else None
         if wanted is self._departures:
             return
@@ -151,16 +161,27 @@ class Downtrack(Generic[P]):
         point, rewrite = self.point, self._rewrite
         if point is not None and rewrite is not None:
             point.part(self, rewrite)
-            self._rewrite = self.segments[-1].rewrite = point.join(self, rewrite.shifts)
+            segment = self.segments[-1]
+            self._rewrite = segment.rewrite = point.join(self, rewrite.shifts)
+            if rewrite.written is not None:
+                segment.first = max(segment.first, point.highest + self.shift + 1)
 
-    def numbered(self, body: bytes, now: float) -> bytes:
-        """The body with this viewer's next transport-wide number where `Rewrite.body` left room for it."""
-        departures = self._departures
-        if departures is None:
+    def numbered(self, body: bytes, number: int, now: float) -> bytes:
+        """The body with this viewer's next transport-wide number; `number` is the packet's at its point."""
+        if self._departures is None:
             return body
-        number = departures.leave(now, len(body) + HEADER.size)
-        at = 5 if body[0] == ONE_BYTE >> 8 else 6
-        return b"".join((body[:at], number.to_bytes(2), body[at + 2 :]))
+        wide = self._departures.leave(now, len(body) + HEADER.size)
+        if self.plain:
+            self._wide[number + self.shift] = wide
+            if len(self._wide) > REMEMBERED:
+                del self._wide[next(iter(self._wide))]
+        return _with_wide(body, wide)
+
+    def _departing(self, body: bytes, now: float) -> bytes:
+        """The same for a packet of the RTX stream, which is never sent again."""
+        if self._departures is None:
+            return body
+        return _with_wide(body, self._departures.leave(now, len(body) + HEADER.size))
 
     def aim(self, point: OperatingPoint[P], now: float) -> None:
         """Wait for an operating point, unless it is shown already; ask for a keyframe if it takes one."""
@@ -243,7 +264,7 @@ class Downtrack(Generic[P]):
         here.part(self, rewrite)
         segment = self.segments[-1]
         segment.last = reached + self.shift - 1
-        self._packets += segment.last - segment.first + 1
+        self._packets += segment.last - self.start - self.shift + 1
         self._octets += here.octets - self._octets_before
         self._octets_before = point.octets
         self.point = point
@@ -280,7 +301,7 @@ class Downtrack(Generic[P]):
             self._last_frame = layer.frame + shifts.frames
             self._last_templates = len(structure.templates)
             self._next_template = structure.offset + self._last_templates + shifts.templates
-        self._packets += segment.last - segment.first + 1
+        self._packets += segment.last - self.start - self.shift + 1
         self._octets += point.octets - self._octets_before
         self.layer = self.point = self._rewrite = None
 
@@ -306,29 +327,40 @@ class Downtrack(Generic[P]):
         for segment in reversed(self.segments):
             if segment.first <= number and (segment.last is None or number <= segment.last):
                 packet = segment.layer.cache.get(segment.point.source(number - segment.shift), now)
-                return None if packet is None else self._again(segment, packet, number & SEQUENCE, now)
+                if packet is None:
+                    return None
+                if segment.rewrite.written is not None:
+                    return self._repeated(segment, segment.rewrite.written, number)
+                return self._again(segment, packet, number & SEQUENCE, now)
         return None
 
-    def _again(self, segment: Segment[P], packet: Packet, sequence: int, now: float) -> Fanout[P]:
+    def _repeated(self, segment: Segment[P], written: Written, number: int) -> Fanout[P] | None:
+        """The packet as it was sent, transport-wide number included; feedback about it says nothing then."""
+        known, wide = written.get(number - segment.shift), self._wide.get(number)
+        if known is None or (segment.rewrite.numbered and wide is None):
+            return None
+        head, body = known
+        if segment.rewrite.numbered and wide is not None:
+            body = _with_wide(body, wide)
+            if self._departures is not None:
+                self._departures.forget(wide)
+        row = (self.peer, segment.pt, segment.shift, segment.timestamp_shift, self.ssrc)
+        return Fanout.cast_to(Cast([row]), head, body)
+
+    def _again(self, segment: Segment[P], packet: Packet, sequence: int, now: float) -> Fanout[P] | None:
         point, rewrite = segment.point, segment.rewrite
-        timestamp = packet.timestamp + segment.timestamp_shift & TIMESTAMP
         codec = next((c for c in self.slot.codecs if c.pt == segment.pt), None)
-        filler = not point.takes(packet)
-        move, marker = point.picture_move(packet), point.marker(packet)
         if self.slot.rtx_ssrc is None or codec is None or codec.rtx_pt is None:
-            first, body = rewrite.body(packet, packet.arrived, move=move, filler=filler)
-            second = rewrite.payload_type(packet, segment.pt) | marker
-            header = HEADER.pack(first, second, sequence, timestamp, self.ssrc)
-            return Fanout(self._renumbered(segment, body, now), [(self.peer, header)])
+            return None
+        timestamp = packet.timestamp + segment.timestamp_shift & TIMESTAMP
+        move, filler = point.picture_move(packet), not point.takes(packet)
         first, body = rewrite.body(packet, now, move=move, filler=filler, prefix=sequence.to_bytes(2))
-        body = self._renumbered(segment, body, now)
+        if rewrite.numbered:
+            body = self._departing(body, now)
         self._rtx_sequence = self._rtx_sequence + 1 & SEQUENCE
-        second = codec.rtx_pt | marker & MARKER
+        second = codec.rtx_pt | point.marker(packet) & MARKER
         header = HEADER.pack(first, second, self._rtx_sequence, timestamp, self.slot.rtx_ssrc)
         return Fanout(body, [(self.peer, header)])
-
-    def _renumbered(self, segment: Segment[P], body: bytes, now: float) -> bytes:
-        return self.numbered(body, now) if segment.rewrite.numbered else body
 
     def padding(self, size: int, now: float) -> list[Fanout[P]]:
         """Packets of the RTX stream that carry nothing but `size` bytes of padding (at least), for a probe.
@@ -349,7 +381,7 @@ class Downtrack(Generic[P]):
             header = HEADER.pack(first, codec.rtx_pt, self._rtx_sequence, timestamp, self.slot.rtx_ssrc)
             body = block + _PADDING
             if self._rewrite is not None and self._rewrite.numbered:
-                body = self.numbered(body, now)
+                body = self._departing(body, now)
             out.append(Fanout(body, [(self.peer, header)]))
             size -= len(body)
         return out
@@ -370,3 +402,9 @@ class Downtrack(Generic[P]):
         octets = self._octets + point.octets - self._octets_before
         timestamp += self.timestamp_shift
         return write_sr(SenderReport(self.ssrc, to_ntp(now), timestamp & TIMESTAMP, packets, octets))
+
+
+def _with_wide(body: bytes, wide: int) -> bytes:
+    """A body with a transport-wide number where `Rewrite.body` left room for it."""
+    at = 5 if body[0] == ONE_BYTE >> 8 else 6
+    return b"".join((body[:at], wide.to_bytes(2), body[at + 2 :]))

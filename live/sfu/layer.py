@@ -242,6 +242,8 @@ class Layer(Generic[P]):
             raise
         self._learn(packet, newest=newest)
         new_picture = newest and self._advance(packet)
+        if number > self.highest:  # late, where those after it were left out
+            self.highest, self.newest = number, packet.timestamp
         if newest or self.cache.get(number, now) is None:
             self.octets += len(rtp.payload)
             for point in self.points:

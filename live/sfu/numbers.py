@@ -37,7 +37,7 @@ class Renumbering:
     """Closes holes: numbers whose packets are left out on purpose vanish from the output (law 11).
 
     The map is remembered as (first number, offset) pairs; packets late by more than the ``REMEMBERED`` last
-    holes get the oldest offset known, which is too old for any packet cache.
+    holes get no number: another packet may have had it.
     """
 
     REMEMBERED = 256
@@ -49,10 +49,12 @@ class Renumbering:
         self._offsets = [offset]
 
     def number(self, extended: int) -> int | None:
-        """The output number of a source number, by the offset that held for it; None in a hole."""
+        """A source number's output number, by the offset that held for it; None in a hole or too late."""
         if extended >= self._starts[-1]:
             return extended + self._offsets[-1]
-        at = max(0, bisect_right(self._starts, extended) - 1)
+        at = bisect_right(self._starts, extended) - 1
+        if at < 0:
+            return None
         number = extended + self._offsets[at]
         return None if number >= self._starts[at + 1] + self._offsets[at + 1] else number
 
@@ -60,8 +62,8 @@ class Renumbering:
         """The source number of an output number."""
         if number >= self._starts[-1] + self._offsets[-1]:
             return number - self._offsets[-1]
-        firsts = [start + offset for start, offset in zip(self._starts, self._offsets, strict=True)]
-        return number - self._offsets[max(0, bisect_right(firsts, number) - 1)]
+        at = bisect_right(range(len(self._starts)), number, key=lambda n: self._starts[n] + self._offsets[n])
+        return number - self._offsets[max(0, at - 1)]
 
     def leave_out(self, first: int, count: int) -> None:
         """Let ``count`` numbers from `first` on vanish; nothing after `first` may have been numbered yet."""

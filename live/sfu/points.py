@@ -76,7 +76,13 @@ class OperatingPoint(Generic[P]):
         if rewrite is None:
             source = dict(self.layer.publication.spec.extensions)
             rewrite = Rewrite(
-                downtrack.slot, source, shifts, downtrack.red, downtrack.pt, numbered=downtrack.numbering
+                downtrack.slot,
+                source,
+                shifts,
+                downtrack.red,
+                downtrack.pt,
+                numbered=downtrack.numbering,
+                plain=downtrack.plain,
             )
             self._rewrites[key] = rewrite
         rewrite.add(downtrack)
@@ -152,20 +158,20 @@ class OperatingPoint(Generic[P]):
 
     def count(self, packet: Packet, *, newest: bool, new_picture: bool) -> None:
         """Give a packet its place; call for each packet of the layer in order of arrival."""
-        if self.takes(packet):
-            self.octets += len(packet.payload)
-            self.placed += 1
-            number = self._numbers.number(packet.number)
-            if newest and number is not None:
-                self.highest = number
-                if packet.picture is not None and packet.head is not None:
-                    self.picture, self.tl0 = packet.picture + self.picture_move(packet), packet.head.tl0 or 0
-        elif newest:
+        taken = self.takes(packet)
+        if newest and not taken:
             self._numbers.leave_out(packet.number, 1)
             if new_picture and packet.picture is not None:
                 self._pictures.leave_out(packet.picture, 1)
-        else:
-            self.placed += 1
+            return
+        self.placed += 1
+        self.octets += len(packet.payload) if taken else 0
+        number = self._numbers.number(packet.number)
+        if number is None or number <= self.highest:
+            return
+        self.highest = number  # a late packet's, where those after it were left out
+        if taken and packet.picture is not None and packet.head is not None:
+            self.picture, self.tl0 = packet.picture + self.picture_move(packet), packet.head.tl0 or 0
 
     def restart_pictures(self) -> None:
         """The stream's picture ids begin anew."""
@@ -215,7 +221,8 @@ def _look(downtrack: Downtrack[P]) -> object:
     """What makes the packets of two downtracks look different, their counters aside."""
     slot = downtrack.slot
     formats = (downtrack.red.pt, downtrack.pt) if downtrack.red is not None else None
-    return slot.mid, tuple(slot.extensions.items()), slot.two_byte, formats, downtrack.numbering
+    extensions = tuple(slot.extensions.items())
+    return slot.mid, extensions, slot.two_byte, formats, downtrack.numbering, downtrack.plain
 
 
 def may_move(here: OperatingPoint[P], there: OperatingPoint[P], packet: Packet, since: int) -> bool:

@@ -45,6 +45,8 @@ class Shifts(NamedTuple):
 
 UNMOVED = Shifts()
 PICTURE, TL0, TEMPLATES = 0x7FFF, 0xFF, 0x3F
+KEPT = 256
+"""Packets kept as they were written, where they are resent plainly."""
 
 
 def lies_ahead(there: Shifts, here: Shifts, room: int) -> bool:
@@ -78,12 +80,38 @@ def furthest(shifts: Sequence[Shifts]) -> Shifts:
     )
 
 
+class Written:
+    """The newest `KEPT` packets of one rewriting, as they left.
+
+    What is resent under its old number must be what was sent, byte for byte: under GCM one nonce over two
+    packets gives the key of its tags away (NIST SP 800-38D §8). So it is never written a second time.
+    """
+
+    __slots__ = ("_ring",)
+
+    def __init__(self) -> None:
+        """Nothing has left."""
+        self._ring: list[tuple[int, Head, bytes] | None] = [None] * KEPT
+
+    def put(self, number: int, head: Head, body: bytes) -> None:
+        """Keep a packet, unless a newer one took its place."""
+        there = self._ring[number % KEPT]
+        if there is None or there[0] < number:
+            self._ring[number % KEPT] = (number, head, body)
+
+    def get(self, number: int) -> tuple[Head, bytes] | None:
+        """A packet as it was written; None if it is gone."""
+        there = self._ring[number % KEPT]
+        return there[1:] if there is not None and there[0] == number else None
+
+
 class Rewrite(Generic[P]):
     """How a point's packets are written for downtracks that look alike: their body is built once.
 
     Attributes:
         downtracks: Those attached now (a dict as an ordered set); changed by `add` and `remove`.
         numbered: Their packets carry transport-wide numbers, so each viewer has a body of its own.
+        written: What was sent, where it is resent without RTX; None elsewhere.
     """
 
     __slots__ = (
@@ -99,6 +127,7 @@ class Rewrite(Generic[P]):
         "downtracks",
         "numbered",
         "shifts",
+        "written",
     )
 
     def __init__(
@@ -110,6 +139,7 @@ class Rewrite(Generic[P]):
         pt: int,
         *,
         numbered: bool = False,
+        plain: bool = False,
     ) -> None:
         """Towards `slot`, from a publication with the extension ids of `source`.
 
@@ -120,7 +150,9 @@ class Rewrite(Generic[P]):
             red: The viewer's RED format; without it redundant blocks are taken off.
             pt: The viewer's payload type of what RED contains.
             numbered: See above.
+            plain: Lost packets are sent again under their own numbers, for want of RTX.
         """
+        self.written = Written() if plain else None
         self.downtracks: dict[Downtrack[P], None] = {}
         self._cast: Cast[P] | None = None
         ids = slot.extensions
@@ -222,17 +254,26 @@ class Rewrite(Generic[P]):
         A late one is only for those that began before it. One fan-out for all of them, or, where their
         packets are numbered, one for each.
         """
-        first, body = self.body(packet, packet.arrived, move=move, filler=filler)
-        head = Head(first, marker, self.payload_type(packet, -1), number & SEQUENCE, packet.timestamp)
+        known = None if self.written is None else self.written.get(number)
+        head, body = known or self._write(packet, number, move=move, marker=marker, filler=filler)
         due: Iterable[Downtrack[P]] = downtracks
         if late:
             due = [d for d in downtracks if number >= d.start]
         if self.numbered:
-            return [Fanout.cast_to(_cast([d]), head, d.numbered(body, now)) for d in due]
+            return [Fanout.cast_to(_cast([d]), head, d.numbered(body, number, now)) for d in due]
         if due is not self.downtracks:
             return [Fanout.cast_to(_cast(due), head, body)]
         cast = self._cast = self._cast or _cast(due)
         return [Fanout.cast_to(cast, head, body)]
+
+    def _write(
+        self, packet: Packet, number: int, *, move: int, marker: int, filler: bool
+    ) -> tuple[Head, bytes]:
+        first, body = self.body(packet, packet.arrived, move=move, filler=filler)
+        head = Head(first, marker, self.payload_type(packet, -1), number & SEQUENCE, packet.timestamp)
+        if self.written is not None:
+            self.written.put(number, head, body)
+        return head, body
 
 
 def _cast(downtracks: Iterable[Downtrack[P]]) -> Cast[P]:

@@ -171,6 +171,28 @@ class Microphone:
         return write_rtp(rtp)
 
 
+class Indices:
+    """What went to each peer under each index of SRTP: always one packet, or its key is given away."""
+
+    def __init__(self) -> None:
+        self._sent: dict[tuple[str, int, int], bytes] = {}
+        self._high: dict[tuple[str, int], int] = {}
+        self.repeated = 0
+
+    def note(self, peer: str, data: bytes) -> None:
+        ssrc, sequence = int.from_bytes(data[8:12]), int.from_bytes(data[2:4])
+        high = self._high.setdefault((peer, ssrc), sequence)
+        index = high + ((sequence - high + 0x8000 & 0xFFFF) - 0x8000)
+        self._high[peer, ssrc] = max(high, index)
+        self.repeated += (peer, ssrc, index) in self._sent
+        assert self._sent.setdefault((peer, ssrc, index), data) == data, f"two packets are {index} of {ssrc}"
+
+    def connected(self, peer: str) -> None:
+        """A peer with keys of its own: nothing went to it yet."""
+        self._sent = {key: data for key, data in self._sent.items() if key[0] != peer}
+        self._high = {key: high for key, high in self._high.items() if key[0] != peer}
+
+
 class Spectator:
     """Keeps everything that reaches one viewer, and asks again for what it misses."""
 
@@ -220,9 +242,7 @@ class Spectator:
     def complaints(self, now: float) -> list[bytes]:
         """NACKs, each number at most every 60 ms."""
         out = []
-        for ssrc, slot in self.slots.items():
-            if slot.kind != "video":
-                continue
+        for ssrc in self.slots:
             due = [n for n in self.missing(ssrc)[-200:] if now - self._tries.get((ssrc, n), 0) > 0.06]
             if due:
                 self._tries.update({(ssrc, n): now for n in due})
@@ -265,6 +285,7 @@ class Theatre:
         self.notices: list[StageNotice] = []
         self.control: list[tuple[str, bytes]] = []
         self.receivers: dict[str, Receiver] = {}
+        self.indices = Indices()
         self._up = Link(self.clock, loss=loss, delay=delay, jitter=jitter, seed=seed)
         self._down = Link(self.clock, loss=loss, delay=delay, jitter=jitter, seed=seed + 1)
         self.clock.every(0.005, self._timer)
@@ -306,6 +327,8 @@ class Theatre:
     ) -> Spectator:
         spectator = self.spectators[peer] = Spectator(peer, slots)
         spectator.clock = self.clock
+        if peer not in self.router._viewers:
+            self.indices.connected(peer)
         self.router.watch(peer, person or peer, behind, slots, self.clock.now)
         self.flush()
         if nacks:
@@ -344,6 +367,7 @@ class Theatre:
         out = self.router.drain()
         for fanout in out.fanouts:
             for peer, header in fanout.headers:
+                self.indices.note(peer, header + fanout.body)
                 receiver = self.receivers.get(peer)
                 if receiver is None:
                     self._down.send(header + fanout.body, self.spectators[peer].receive)

@@ -82,6 +82,19 @@ def test_renumbering_closes_every_hole_and_remembers_late_ones(plan, dice):
     assert all(renumbering.number(n) == number for n, number in order)
 
 
+def test_no_number_is_given_twice_even_when_more_holes_have_been_than_are_remembered():
+    renumbering, given = Renumbering(), {}
+    for n in range(4 * Renumbering.REMEMBERED):
+        if n % 2:
+            renumbering.leave_out(n, 1)
+        else:
+            given[n] = renumbering.number(n)
+    late = {n: renumbering.number(n) for n in given}
+    assert {n for n, number in late.items() if number is not None} == set(given) - set(range(0, 512 + 1, 2))
+    assert all(number in (None, given[n]) for n, number in late.items())
+    assert all(renumbering.source(number) == n for n, number in late.items() if number is not None)
+
+
 def test_losses_are_asked_for_after_a_moment_and_given_up_in_the_end():
     losses, now = Losses(), 10.0
     losses.skipped(5, 8, now)

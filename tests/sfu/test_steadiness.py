@@ -57,6 +57,7 @@ class Steadiness(RuleBasedStateMachine):
         for ssrc in spectator.packets:  # a new peer begins new numbers
             spectator.packets[ssrc].clear()
             spectator._high.pop(ssrc, None)
+        self.theatre.indices.connected(viewer)
         self.come(viewer)
 
     @rule(person=people, seconds=seconds)
