@@ -441,7 +441,7 @@ class Plane:
         try:
             if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
                 packet = bytes(srtp.unprotect_rtcp(datagram))
-                if peer.budget.rtcp(now):
+                if peer.budget.rtcp(packet, now):
                     room.router.receive_rtcp(peer, packet, now)
             elif peer.publishes:
                 packet = bytes(srtp.unprotect(datagram))

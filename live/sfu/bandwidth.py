@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from live.sfu.numbers import SEQUENCE, TIMESTAMP, ahead
 from live.sfu.rtcp import ReportBlock
-from live.sfu.twcc import TICKS, TransportFeedback
+from live.sfu.twcc import MAX_READ, TICKS, TransportFeedback
 
 LEAST = 30_000.0
 MOST = 100_000_000.0
@@ -70,7 +70,7 @@ class Departures:
     Holds at most ``LIMIT`` packets; feedback for older ones, and for numbers never given, says nothing.
     """
 
-    LIMIT = 2048
+    LIMIT = MAX_READ
     __slots__ = ("_first", "_sent", "next")
 
     def __init__(self) -> None:

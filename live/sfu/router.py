@@ -56,6 +56,8 @@ TICK = 0.1
 """Seconds between transport feedback, speaker decisions and sender reports."""
 AGAIN = 0.02
 """Seconds, if not a round trip, before the same packet is resent again: the first may still be on its way."""
+MISS = 40
+"""Bytes of the allowance for resends that a packet costs which is gone: looking for it is not free."""
 PAD = 0.02
 """Seconds between padding packets of a probe: small enough not to be a burst."""
 _SECOND = 10
@@ -571,6 +573,7 @@ class Router(Generic[P]):
                 continue
             fanout = downtrack.resend(sequence, now)
             if fanout is None:
+                viewer.resent(MISS)
                 self._counts["nacks_missed"] += 1
                 gone = True
             else:

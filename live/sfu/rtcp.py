@@ -15,6 +15,16 @@ from live.sfu.contract import Malformed
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 _NACK, _TWCC, _PLI, _FIR, _REMB = 1, 15, 1, 4, 15
 MAX_BLOCKS = 31
+MAX_NACKED = 256
+"""Numbers read of the NACKs of one datagram; nobody misses more at a time and can still be helped by them."""
+MAX_FEEDBACKS = 2
+"""Transport feedback packets read of one datagram; receivers send one, or two after a pause."""
+
+_PACKET_WEIGHT = 8
+"""What a packet of a compound costs besides its numbers and statuses."""
+_PACKETS = 64
+"""More than any compound has."""
+_FLOOD = 1 << 16
 
 _HEAD = struct.Struct("!BBH")
 _SENDER = struct.Struct("!IQIII")
@@ -105,11 +115,14 @@ Feedback = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb | Trans
 def parse_rtcp(data: bytes) -> list[Feedback]:
     """Read a compound or a reduced-size packet (RFC 5506).
 
+    What is beyond `MAX_NACKED` and `MAX_FEEDBACKS` is left out.
+
     Raises:
         Malformed: Not version 2, or a length that does not fit.
     """
     found: list[Feedback] = []
     at, size = 0, len(data)
+    nacked, feedbacks = 0, 0
     if not size:
         raise Malformed("empty RTCP")
     while at < size:
@@ -124,12 +137,35 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
             if not body or not 0 < body[-1] <= len(body):
                 raise Malformed("padding reaches beyond the packet")
             body = body[: -body[-1]]
-        found.extend(_values(kind, first & 0x1F, body))
         at = end
+        for value in _values(kind, first & 0x1F, body, MAX_NACKED - nacked):
+            nacked += len(value.sequences) if isinstance(value, Nack) else 0
+            feedbacks += isinstance(value, TransportWide)
+            if not isinstance(value, TransportWide) or feedbacks <= MAX_FEEDBACKS:
+                found.append(value)
     return found
 
 
-def _values(kind: int, count: int, body: bytes) -> Iterator[Feedback]:
+def weigh_rtcp(data: bytes) -> int:
+    """How many values a datagram makes us look at, told by its headers; more than anybody has for a flood."""
+    at, size, weight = 0, len(data), 0
+    for _ in range(_PACKETS):
+        if at + _HEAD.size > size:
+            return weight
+        first, kind, words = _HEAD.unpack_from(data, at)
+        end = at + 4 + 4 * words
+        weight += _PACKET_WEIGHT
+        if kind == RTPFB and first & 0x1F == _NACK:
+            entries = data[at + 12 : end]
+            followers = int.from_bytes(entries) & int.from_bytes(b"\0\0\xff\xff" * (len(entries) // 4))
+            weight += len(entries) // 4 + followers.bit_count()
+        elif kind == RTPFB and first & 0x1F == _TWCC:
+            weight += int.from_bytes(data[at + 14 : at + 16])
+        at = end
+    return _FLOOD
+
+
+def _values(kind: int, count: int, body: bytes, nacked: int) -> Iterator[Feedback]:
     try:
         if kind == RR:
             yield ReceiverReport(int.from_bytes(_need(body, 0, 4)), _blocks(body, 4, count))
@@ -139,7 +175,7 @@ def _values(kind: int, count: int, body: bytes) -> Iterator[Feedback]:
         elif kind == BYE:
             yield Bye(struct.unpack_from(f"!{count}I", body))
         elif kind == RTPFB and count == _NACK:
-            yield _nack(body)
+            yield _nack(body, nacked)
         elif kind == RTPFB and count == _TWCC:
             yield TransportWide(body)
         elif kind == PSFB:
@@ -165,14 +201,16 @@ def _blocks(body: bytes, at: int, count: int) -> tuple[ReportBlock, ...]:
     return tuple(blocks)
 
 
-def _nack(body: bytes) -> Nack:
+def _nack(body: bytes, most: int) -> Nack:
     sender, media = _PAIR.unpack_from(body)
     sequences: list[int] = []
     for at in range(8, len(body) - 3, 4):
+        if len(sequences) >= most:
+            break
         pid, bits = struct.unpack_from("!HH", body, at)
         sequences.append(pid)
         sequences.extend((pid + 1 + i) & 0xFFFF for i in range(16) if bits >> i & 1)
-    return Nack(sender, media, tuple(sequences))
+    return Nack(sender, media, tuple(sequences[:most]))
 
 
 def _payload_specific(count: int, body: bytes) -> Iterator[Feedback]:

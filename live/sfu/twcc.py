@@ -15,8 +15,8 @@ _REFERENCE = 256
 """The reference time counts 64 ms, in deltas."""
 _FIXED = struct.Struct("!IIHH")
 _MAX_STATUSES = 2000
-_MAX_READ = 4096
-"""More statuses in one packet than any receiver collects between two reports."""
+MAX_READ = 2048
+"""Statuses read of one packet: as many as packets are remembered (`live.sfu.bandwidth.Departures`)."""
 _MISSING, _SMALL, _LARGE = 0, 1, 2
 
 
@@ -89,7 +89,7 @@ def parse_feedback(body: bytes) -> TransportFeedback:
     if len(body) < 16:  # noqa: PLR2004  the fixed part
         raise Malformed("transport feedback is cut short")
     sender, media, base, statuses = _FIXED.unpack_from(body)
-    if statuses > _MAX_READ:
+    if statuses > MAX_READ:
         raise Malformed("transport feedback about more packets than can be out")
     tick = int.from_bytes(body[12:15]) * _REFERENCE
     symbols, at = _symbols(body, statuses)

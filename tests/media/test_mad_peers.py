@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from live.media import MediaLink, MediaRefused, StageFacts
 from live.media.budget import RTCP_PACKETS, RTP_PACKETS, Bucket, Budget
 from live.media.control import SDP_LIMIT
-from live.sfu.rtcp import write_nack, write_pli
+from live.sfu.rtcp import RTPFB, ReportBlock, packet, write_nack, write_pli, write_rr
 from live.sfu.rtp import Rtp, write_rtp
+from live.sfu.twcc import MAX_READ, TransportFeedback, write_feedback
 from tests.media.offers import HOSTILE, hostile
 
 ROOM = "room"
@@ -38,12 +39,15 @@ def test_what_real_cameras_and_feedback_need_is_within_the_budget() -> None:
     budget = Budget()
     for n in range(10 * 1500):
         assert budget.rtp(1200, 50 + n / 1500)
+    told = write_rr(1, [ReportBlock(s, 0, 0, 0, 0, 0, 0) for s in range(13)])
+    missed = write_nack(1, 5000, range(0, 65000, 9000))
+    arrived = write_feedback(TransportFeedback(1, 5000, 0, 0, tuple(range(4000, 4100))))
     for n in range(10 * 120):
-        assert budget.rtcp(50 + n / 120)
+        assert budget.rtcp(told + missed if n % 3 else arrived, 50 + n / 120)
     assert all(budget.patch(50.0) for _ in range(50))
     assert budget.refused == 0
     assert not budget.patch(50.0)
-    assert not all(budget.rtcp(60.0) for _ in range(int(RTCP_PACKETS) + 1))
+    assert not all(budget.rtcp(write_pli(1, 2), 60.0) for _ in range(int(RTCP_PACKETS) + 1))
     assert not all(budget.rtp(100, 61.0) for _ in range(int(RTP_PACKETS) + 1))
 
 
@@ -52,9 +56,15 @@ def transport(client):
     return client.pc.getTransceivers()[0].receiver.transport
 
 
+def tiny_feedbacks() -> bytes:
+    """As many transport feedback packets as fit a datagram, each about as many packets as it can be."""
+    told = bytes(2) + MAX_READ.to_bytes(2) + bytes(4) + MAX_READ.to_bytes(2)
+    return packet(RTPFB, 15, (9).to_bytes(4) + (5000).to_bytes(4) + told) * 55
+
+
 async def burst(send, packets):
-    for n, packet in enumerate(packets):
-        await send(packet)
+    for n, data in enumerate(packets):
+        await send(data)
         if n % 50 == 0:
             await asyncio.sleep(0)
 
@@ -74,6 +84,9 @@ async def floods_feedback(at):
     await burst(send, [write_pli(1, mine[0]) for _ in range(1500)])
     await burst(send, [write_nack(1, mine[0], list(range(n, n + 17))) for n in range(1500)])
     await burst(send, [remb for _ in range(500)])
+    full = packet(RTPFB, 1, (1).to_bytes(4) + mine[0].to_bytes(4) + DICE.randbytes(1320))
+    await burst(send, [full for _ in range(1500)])
+    await burst(send, [tiny_feedbacks() for _ in range(1500)])
     await burst(send, [write_nack(1, DICE.getrandbits(32), [1, 2, 3]) for _ in range(500)])
 
 

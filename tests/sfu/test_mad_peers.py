@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live.sfu import Router
-from live.sfu.rtcp import RTPFB, ReportBlock, packet, write_nack, write_pli, write_remb, write_rr
-from live.sfu.twcc import TransportFeedback, write_feedback
+from live.sfu.rtcp import (
+    _PAIR,
+    RTPFB,
+    Nack,
+    ReportBlock,
+    packet,
+    parse_rtcp,
+    weigh_rtcp,
+    write_nack,
+    write_pli,
+    write_remb,
+    write_rr,
+)
+from live.sfu.twcc import MAX_READ, TransportFeedback, write_feedback
 from tests.kit.network import Link
 from tests.kit.theatre import Camera, Theatre, camera_spec
 
@@ -61,6 +76,61 @@ def test_what_a_mad_viewer_sends_costs_nobody_else(packets, transport_wide):
     assert sum(len(f.body) for f in out.fanouts) <= 60_000
     assert still_fed(theatre, before)
     assert not theatre.router._viewers["bob"].line.limited
+
+
+def operations(call) -> int:
+    """Functions called meanwhile, ours and the interpreter's."""
+    count = 0
+
+    def note(_frame, event, _function) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def nack_of_absent_numbers() -> bytes:
+    """1,372 bytes, 5,780 numbers."""
+    return packet(RTPFB, 1, _PAIR.pack(9, 5000) + bytes((0x80, 0, 0xFF, 0xFF)) * 340)
+
+
+def tiny_feedbacks(statuses: int) -> bytes:
+    """As many packets of transport feedback as fit a datagram, each about so many lost packets."""
+    told = bytes(2) + statuses.to_bytes(2) + bytes(4) + statuses.to_bytes(2)
+    return packet(RTPFB, 15, _PAIR.pack(9, 5000) + told) * 62
+
+
+@pytest.mark.parametrize("data", [nack_of_absent_numbers(), tiny_feedbacks(MAX_READ), tiny_feedbacks(4096)])
+def test_the_largest_datagram_is_little_work(data):
+    assert len(data) <= 1500
+    theatre, _ = two_viewers(transport_wide=True)
+    assert operations(lambda: theatre.router.receive_rtcp("eve", data, theatre.clock.now)) < 6 * MAX_READ
+    assert weigh_rtcp(data) > 5000
+
+
+def test_who_asks_for_what_is_gone_soon_has_no_allowance_left():
+    theatre, before = two_viewers()
+    for n in range(200):
+        data = write_nack(9, 5000, range(20_000 + 100 * n, 20_100 + 100 * n))
+        theatre.router.receive_rtcp("eve", data, theatre.clock.now)
+    stats = theatre.router.stats()
+    assert 100 < stats["nacks_missed"] < 2000
+    assert stats["nacks_refused"] > 100
+    assert still_fed(theatre, before)
+
+
+@given(st.lists(forged, max_size=20), st.binary(max_size=40))
+def test_any_bytes_can_be_weighed_and_values_weigh_at_least_themselves(packets, rubbish):
+    data = b"".join(packets)
+    assert weigh_rtcp(data + rubbish) >= weigh_rtcp(data)
+    if data:
+        numbers = sum(len(v.sequences) for v in parse_rtcp(data) if isinstance(v, Nack))
+        assert weigh_rtcp(data) >= numbers + len(packets)
 
 
 def test_a_viewer_who_keeps_asking_for_keyframes_is_not_served_by_everybody():
