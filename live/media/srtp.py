@@ -18,6 +18,10 @@ DATAGRAM_LIMIT = 2048
 #: Shorter than any RTCP header with its sender, bytes.
 _SHORTEST = 8
 
+#: SSRCs of each kind that one peer may use, over all its time: libsrtp keeps a stream for each, and looks for
+#: each packet's in a row. One that is forgotten could be replayed, so none is.
+SOURCES = 128
+
 #: What protection adds at most: a 16-byte tag and the four-byte SRTCP index.
 _TRAILER = 16 + 4
 
@@ -114,6 +118,7 @@ class Srtp:
         self.tag_length = keys.tag_length
         self.session_key = gcm_session_key(keys)
         self.sealer: object | None = None
+        self._proven: tuple[set[bytes], set[bytes]] = (set(), set())
 
     def protect(self, packet: bytes | bytearray | memoryview) -> memoryview:
         """Encrypts and signs an RTP packet."""
@@ -150,11 +155,27 @@ class Srtp:
 
     def unprotect(self, packet: bytes | bytearray | memoryview) -> memoryview:
         """Verifies and decrypts an RTP packet."""
-        return _call(lib.srtp_unprotect, self._receive, packet, DATAGRAM_LIMIT)
+        return self._open(lib.srtp_unprotect, packet, bytes(packet[8:12]), self._proven[0])
 
     def unprotect_rtcp(self, packet: bytes | bytearray | memoryview) -> memoryview:
         """Verifies and decrypts a compound RTCP packet."""
-        return _call(lib.srtp_unprotect_rtcp, self._receive, packet, DATAGRAM_LIMIT)
+        return self._open(lib.srtp_unprotect_rtcp, packet, bytes(packet[4:8]), self._proven[1])
+
+    def _open(
+        self,
+        function: Any,  # noqa: ANN401  # as in `_call`
+        packet: bytes | bytearray | memoryview,
+        ssrc: bytes,
+        proven: set[bytes],
+    ) -> memoryview:
+        """Opens what comes from a proven SSRC, or proves another one while there are not too many."""
+        known = ssrc in proven
+        if not known and len(proven) >= SOURCES:
+            raise SrtpError("the peer uses too many SSRCs")
+        opened = _call(function, self._receive, packet, DATAGRAM_LIMIT)
+        if not known:
+            proven.add(ssrc)
+        return opened
 
 
 __all__ = ["DATAGRAM_LIMIT", "RUN_LIMIT", "Error", "Srtp", "SrtpError", "SrtpKeys"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy
 
-from live.media.srtp import DATAGRAM_LIMIT, Srtp, SrtpError, SrtpKeys
+from live.media.srtp import DATAGRAM_LIMIT, SOURCES, Srtp, SrtpError, SrtpKeys
 
 PROFILES = [
     Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
@@ -34,6 +34,40 @@ def test_what_one_side_seals_the_other_opens(profile: int) -> None:
     assert bytes(far.unprotect(bytes(near.protect(rtp)))) == rtp
     rtcp = bytes([0x80, 201, 0, 1, 0, 0, 0, 5])
     assert bytes(far.unprotect_rtcp(bytes(near.protect_rtcp(rtcp)))) == rtcp
+
+
+def _rtp(ssrc: int, sequence: int) -> bytes:
+    return bytes((0x80, 111)) + sequence.to_bytes(2) + bytes(4) + ssrc.to_bytes(4) + b"sound"
+
+
+def _rtcp(ssrc: int) -> bytes:
+    return bytes((0x80, 201, 0, 1)) + ssrc.to_bytes(4)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_peer_with_ever_new_ssrcs_is_heard_under_its_first_ones_only(profile: int) -> None:
+    near, far = _pair(profile)
+    opened = []
+    for ssrc in range(10_000):
+        with contextlib.suppress(SrtpError):
+            opened.append(bytes(far.unprotect(bytes(near.protect(_rtp(ssrc, 1))))))
+        with contextlib.suppress(SrtpError):
+            opened.append(bytes(far.unprotect_rtcp(bytes(near.protect_rtcp(_rtcp(ssrc))))))
+    assert len(opened) == 2 * SOURCES
+    assert [len(proven) for proven in far._proven] == [SOURCES, SOURCES]
+    for ssrc in range(SOURCES):
+        assert bytes(far.unprotect(bytes(near.protect(_rtp(ssrc, 2))))) == _rtp(ssrc, 2)
+        assert bytes(far.unprotect_rtcp(bytes(near.protect_rtcp(_rtcp(ssrc))))) == _rtcp(ssrc)
+
+
+def test_forged_packets_use_up_no_ssrcs() -> None:
+    near, far = _pair(PROFILES[0])
+    for ssrc in range(2 * SOURCES):
+        for forged, call in ((_rtp(ssrc, 1), far.unprotect), (_rtcp(ssrc), far.unprotect_rtcp)):
+            with pytest.raises(SrtpError):
+                call(forged + bytes(20))
+    assert far._proven == (set(), set())
+    assert bytes(far.unprotect(bytes(near.protect(_rtp(9000, 1))))) == _rtp(9000, 1)
 
 
 def test_what_is_too_long_is_refused() -> None:
