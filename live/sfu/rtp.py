@@ -11,6 +11,8 @@ HEADER = struct.Struct("!BBHII")
 _EXTENSION = struct.Struct("!HH")
 ONE_BYTE = 0xBEDE
 TWO_BYTE = 0x1000
+ONE_BYTE_IDS = 14
+"""The highest id of an element in the one-byte form."""
 PLAIN = 0x80
 """First byte of a packet with version 2 and nothing else."""
 EXTENDED = 0x90
@@ -155,7 +157,7 @@ def write_extensions(elements: Sequence[tuple[int, bytes]], *, two_byte: bool) -
     The one-byte form is taken when every element fits it; otherwise the two-byte form, or, when that was not
     agreed to, the elements that do not fit are left out.
     """
-    fitting = [(i, value) for i, value in elements if 1 <= i <= 14 and 1 <= len(value) <= 16]  # noqa: PLR2004  §4.2
+    fitting = [(i, value) for i, value in elements if 1 <= i <= ONE_BYTE_IDS and 1 <= len(value) <= 16]  # noqa: PLR2004  §4.2
     if len(fitting) == len(elements) or not two_byte:
         profile = ONE_BYTE
         block = b"".join([bytes((i << 4 | len(value) - 1,)) + value for i, value in fitting])

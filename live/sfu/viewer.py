@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Generic
 
 from live.sfu.allocation import Line
@@ -10,6 +11,7 @@ from live.sfu.bandwidth import Departures, Reports
 from live.sfu.contract import P, PublicationSpec, Slot, Tier
 from live.sfu.downtrack import Downtrack
 from live.sfu.rtcp import write_cname
+from live.sfu.rtp import ONE_BYTE_IDS
 
 RESENT_OPEN, RESENT_LIMITED = 0.5, 0.25
 """Share of what a viewer is sent that resent packets may have: NACKs must neither amplify nor keep a line
@@ -89,6 +91,7 @@ class Viewer(Generic[P]):
         """
         if len({slot.ssrc for slot in slots}) != len(slots):
             raise ValueError("two slots share an SSRC")
+        slots = [_writable(slot) for slot in slots]
         kept = {d.ssrc: d for d in self.downtracks if d.slot in slots}
         gone = [d for d in self.downtracks if d.ssrc not in kept]
         self.downtracks = [kept.get(slot.ssrc) or Downtrack(self.peer, slot) for slot in slots]
@@ -149,3 +152,10 @@ class Viewer(Generic[P]):
         if not reports:
             return b""
         return b"".join(reports) + write_cname(int.from_bytes(reports[0][4:8]), self._cname)
+
+
+def _writable(slot: Slot) -> Slot:
+    """A slot without the extensions that the one-byte form cannot write (RFC 8285 §4.2) and that it must."""
+    if slot.two_byte or all(i <= ONE_BYTE_IDS for i in slot.extensions.values()):
+        return slot
+    return replace(slot, extensions={uri: i for uri, i in slot.extensions.items() if i <= ONE_BYTE_IDS})

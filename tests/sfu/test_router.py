@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live.sfu import Codec, Encoding, PublicationSpec, Router
-from live.sfu.contract import LOUDEST, STAGE
+from live.sfu.contract import AUDIO_LEVEL, LOUDEST, MID, STAGE, TRANSPORT_CC
 from live.sfu.payloads import Vp8
 from live.sfu.rtcp import KeyframeRequest, Nack, ReceiverReport, parse_rtcp, write_nack, write_remb
 from live.sfu.rtp import Rtp, parse_rtp, write_rtp
@@ -97,6 +98,23 @@ def test_losses_both_ways_are_repaired(loss, seed):
     assert steady(frames)
     assert frames[0][1]
     assert theatre.router.stats()["nacks_answered"] > 10
+
+
+def test_ids_that_the_one_byte_form_cannot_write_are_left_out():
+    extensions = {MID: 14, AUDIO_LEVEL: 16, TRANSPORT_CC: 15}
+    slot = replace(camera_slot(0), extensions=extensions, two_byte=False)
+    sound = replace(sound_slot(0), extensions=extensions, two_byte=False)
+    theatre = Theatre(router=Router(transport_wide=True))
+    theatre.stage(["ann"])
+    theatre.camera("ann", Camera(1000), camera_spec("ann", 1000))
+    theatre.sound("ann", Microphone(1100, level=20), sound_spec("ann", 1100))
+    bob = theatre.watch("bob", slots=(slot, sound))
+    theatre.router.watch("bob", "bob", False, (slot, sound), theatre.clock.now)  # its slots are the same
+    theatre.clock.run(1.0)
+    assert {p.extensions[14] for p in bob.order[5000]} == {b"v0"}
+    assert {p.payload for p in bob.order[7000]} == {(1100).to_bytes(4) + bytes(60)}
+    assert {tuple(p.extensions) for p in bob.order[7000]} == {(14,)}
+    assert len(bob.frames(5000)) > 20
 
 
 @pytest.mark.parametrize("seed", range(4))
