@@ -200,8 +200,8 @@ class Layer(Generic[P]):
             if missing > LIMIT or (silent > OUTAGE and missing > _OUTAGE_LOSS):
                 self._renumbering.leave_out(before + 1, missing)
                 self._begin_anew(now)
-            else:
-                self.losses.skipped(before + 1, extended, now)
+            elif self.losses.skipped(before + 1, extended, now) and self.publication.spec.kind == "video":
+                self.keyframes.want(now, newcomer=False)
         else:
             self.losses.found(extended, now)
         newest = before is None or extended > before

@@ -42,13 +42,20 @@ class Losses:
     def __len__(self) -> int:
         return len(self._missing)
 
-    def skipped(self, first: int, after: int, now: float) -> None:
-        """Numbers from `first` up to but without `after` did not arrive in order."""
-        for number in range(max(first, after - LIMIT), after):
+    def skipped(self, first: int, after: int, now: float) -> bool:
+        """Numbers from `first` up to but without `after` did not arrive in order.
+
+        Returns:
+            Whether that were too many: some are given up, so pictures need a keyframe.
+        """
+        begin = max(first, after - LIMIT)
+        for number in range(begin, after):
             self._missing[number] = _Missing(now)
+        given_up = begin > first or len(self._missing) > LIMIT
         while len(self._missing) > LIMIT:
             del self._missing[next(iter(self._missing))]
         self.next_due = min(self.next_due, now + REORDER)
+        return given_up
 
     def found(self, number: int, now: float) -> None:
         """A late packet arrived."""

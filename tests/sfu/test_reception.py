@@ -113,6 +113,7 @@ def test_losses_are_asked_for_after_a_moment_and_given_up_in_the_end():
 
 def test_losses_are_bounded():
     losses = Losses()
-    losses.skipped(0, 100_000, 1.0)
-    losses.skipped(100_001, 100_010, 1.0)
+    assert not losses.skipped(0, LIMIT, 1.0)
+    assert losses.skipped(1000, 100_000, 1.0)
+    assert losses.skipped(100_001, 100_010, 1.0)
     assert len(losses) == LIMIT

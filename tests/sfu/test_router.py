@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from live.sfu import Codec, Encoding, PublicationSpec, Router
 from live.sfu.contract import AUDIO_LEVEL, LOUDEST, MID, STAGE, TRANSPORT_CC
+from live.sfu.losses import LIMIT
 from live.sfu.payloads import Vp8
 from live.sfu.rtcp import KeyframeRequest, Nack, ReceiverReport, parse_rtcp, write_nack, write_remb
 from live.sfu.rtp import Rtp, parse_rtp, write_rtp
@@ -98,6 +99,31 @@ def test_losses_both_ways_are_repaired(loss, seed):
     assert steady(frames)
     assert frames[0][1]
     assert theatre.router.stats()["nacks_answered"] > 10
+
+
+def test_who_loses_more_than_can_be_asked_for_is_asked_for_a_keyframe():
+    """One packet of each picture in a burst: none long in a row, but at last more than are remembered."""
+    theatre = Theatre()
+    theatre.stage(["ann"])
+    camera = Camera(1000)
+    theatre.camera("ann", camera, camera_spec("ann", 1000))
+    theatre.watch("bob", nacks=False)
+    theatre.clock.run(2.0)
+    asked = theatre.router.stats()["plis_sent"]
+
+    def burst(pictures: int) -> int:
+        camera.packets = 3
+        for _ in range(pictures):
+            for data in camera.frame()[::2]:
+                theatre.router.receive_rtp("ann", data, theatre.clock.now)
+        camera.packets = 0
+        theatre.clock.run(0.3)
+        return theatre.router.stats()["plis_sent"] - asked
+
+    camera.packets = 0
+    theatre.clock.run(0.1)
+    assert burst(LIMIT - 1) == 0
+    assert burst(LIMIT + 1) == 1
 
 
 def test_ids_that_the_one_byte_form_cannot_write_are_left_out():
