@@ -90,6 +90,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempts: Annotated[int, msgspec.Meta(ge=1), _says("wrong tokens or tickets per address and minute")] = 30
     entries: Annotated[int, msgspec.Meta(ge=1), _says("people who may enter per address and minute")] = 600
     checks: Annotated[int, msgspec.Meta(ge=1), _says("trial media connections per address and minute")] = 500
+    offers: Annotated[
+        int, msgspec.Meta(ge=1), _says("WHIP and WHEP offers and answers of one person per minute")
+    ] = 60
     sockets: Annotated[int, msgspec.Meta(ge=1), _says("WebSockets of one address at once")] = 1000
     hello: Annotated[float, msgspec.Meta(gt=0), _says("seconds in which a WebSocket has to say hello")] = 5
     commands: Annotated[

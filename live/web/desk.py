@@ -98,12 +98,14 @@ class Desk:
     attempts: Rates = field(init=False)
     entries: Rates = field(init=False)
     checks: Rates = field(init=False)
+    offers: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self.origins = Origins(self.settings)
         self.attempts = Rates(self.settings.limits.attempts)
         self.entries = Rates(self.settings.limits.entries)
         self.checks = Rates(self.settings.limits.checks)
+        self.offers = Rates(self.settings.limits.offers)
 
     @property
     def public_url(self) -> str:

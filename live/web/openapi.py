@@ -106,7 +106,14 @@ def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
 def _offer(says: str, who: str) -> dict[str, Any]:
     sdp = {"application/sdp": {"schema": {"type": "string"}}}
     codes = ["bad_ticket", "role_refused", "not_admitted", "removed", "ended", "accept_refused"]
-    codes += ["media_type_refused", "sdp_invalid", "no_codec", "body_too_large", "media_unavailable"]
+    codes += [
+        "media_type_refused",
+        "sdp_invalid",
+        "no_codec",
+        "body_too_large",
+        "too_many_offers",
+        "media_unavailable",
+    ]
     return {
         "summary": says,
         "description": f"Bearer: {who}.",
@@ -132,7 +139,7 @@ def _patch() -> dict[str, Any]:
             "204": {"description": "taken"},
             **_problems(
                 ["unknown_resource", "etag_mismatch", "etag_required", "media_type_refused", "bad_ticket"],
-                ["sdpfrag_invalid", "too_many_patches"],
+                ["sdpfrag_invalid", "too_many_patches", "too_many_offers"],
             ),
         },
         "security": _security(Access.MEMBER),

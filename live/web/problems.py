@@ -50,6 +50,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "tier_invalid": (422, "The tier is video, audio or captions"),
     "too_many_lines": (422, "There are more media lines than the stage takes"),
     "etag_required": (428, "A PATCH must carry If-Match"),
+    "too_many_offers": (429, "Too many offers and answers of this person"),
     "too_many_patches": (429, "Too many trickle fragments for one connection"),
     "too_many_peers": (429, "This person has too many media connections open"),
     "media_confused": (502, "The media worker gave an answer that does not fit"),

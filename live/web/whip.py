@@ -126,6 +126,7 @@ class Doorway:
         source = request.query_params.get("source", "camera")
         if source not in SOURCES:
             raise Problem("source_invalid")
+        self._count_offer(session, bearer)
         offer = await self.read_offer(request)
         if not offer:
             raise Problem("sdp_invalid", "an offer is needed")
@@ -144,6 +145,7 @@ class Doorway:
         """
         session = request.path_params["id"]
         tier = _tier(request.query_params.get("tier", "video"))
+        self._count_offer(session, bearer)
         offer = await self.read_offer(request)
         standing = await self._arrive(request, session, bearer)
         if standing.level < Level.ADMITTED:
@@ -177,6 +179,8 @@ class Doorway:
             raise Problem(
                 "media_type_refused", f"{FRAGMENT} or {SDP} is taken", headers={"Accept-Patch": FRAGMENT}
             )
+        if kind == SDP:
+            self._count_offer(session, bearer)
         text = _text(await self._desk.read_bytes(request))
         if kind == SDP:
             await self._desk.media.answer(session, resource, text)
@@ -185,6 +189,16 @@ class Doorway:
         if patch.sdpfrag is None:
             return Response(status_code=204)
         return Response(patch.sdpfrag, 200, {"ETag": patch.etag}, FRAGMENT)
+
+    def _count_offer(self, session: str, bearer: Bearer) -> None:
+        """Refuse a person who offers and answers without end, before anything is read.
+
+        Raises:
+            Problem: too many in the last minute.
+        """
+        wait = self._desk.offers.take(f"{session}/{bearer.person}", self._desk.now() * 1000)
+        if wait:
+            raise Problem("too_many_offers", wait=wait)
 
     async def delete(self, request: Request, bearer: Bearer) -> Response:
         """End a publication or a watch (RFC 9725 §4.2); one that is over already is over."""

@@ -329,6 +329,32 @@ async def test_who_opens_too_many_is_told_when_to_come_back(server, client, made
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
+async def test_a_person_who_offers_and_answers_without_end_is_told_to_wait(tmp_path):
+    server = MadoiServer(tmp_path / "data", limits_offers="5").start()
+    try:
+        made = server.make_session()
+        bearer = {"Authorization": f"Bearer {server.ticket(made.id, 'speaker', '佐藤')}"}
+        other = {"Authorization": f"Bearer {server.ticket(made.id, 'attendee', '参加者')}"}
+        async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+            whip, whep = f"/whip/{made.id}", f"/whep/{made.id}"
+            counter = await client.post(whep, headers=bearer)
+            bad = [await client.post(whip, content="v=0", headers={**bearer, **SDP}) for _ in range(2)]
+            bad += [
+                await client.patch(counter.headers["location"], content="v=0", headers={**bearer, **SDP})
+                for _ in range(3)
+            ]
+            assert [answer.status_code == 429 for answer in bad] == [False] * 4 + [True]
+            for path in (whip, whep):
+                late = await client.post(path, content=OBS, headers={**bearer, **SDP})
+                assert (late.status_code, late.json()["code"]) == (429, "too_many_offers")
+                assert 1 <= int(late.headers["retry-after"]) <= 12
+            assert (await client.post(whep, headers=other)).status_code == 201
+            gone = await client.delete(counter.headers["location"], headers=bearer)
+            assert gone.status_code == 200
+    finally:
+        server.stop()
+
+
 async def test_ice_servers_are_named_to_ticket_holders_only(tmp_path):
     server = MadoiServer(
         tmp_path / "data",
