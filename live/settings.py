@@ -62,7 +62,7 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     viewer_kbps: Annotated[Kbps, _says("kbit/s of media sent to one viewer at most; 0: no cap")] = 0
     publisher_kbps: Annotated[
         Kbps, _says("kbit/s taken from one camera or screen at most; told to the browser; 0: no cap")
-    ] = 0
+    ] = 6000
 
     def ports(self, cores: int) -> list[int]:
         """Return each worker's port, on a machine with so many cores."""

@@ -65,7 +65,7 @@ class MediaSettings(msgspec.Struct, frozen=True):
     fanout: Literal["auto", "native", "python"] = "auto"
     silence_seconds: float = 3.0
     viewer_kbps: int = 0
-    publisher_kbps: int = 0
+    publisher_kbps: int = 6000
     transport_wide: bool = False
 
 

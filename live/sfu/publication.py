@@ -26,6 +26,10 @@ POLICE = 1.5
 """Times its cap that a publisher may really send: browsers steer by it, they do not hit it."""
 BURST = 2.0
 """Seconds' worth of that at once: keyframes are large."""
+PACKET = 600
+"""Bytes that the packets of a publisher at its cap have on average at least: small ones cost as much work."""
+PACKETS = 500.0
+"""Packets a second that every publisher may send for each of its publications, however small its cap."""
 ACTIVE = 1.5
 """Seconds after its last packet in which a stream counts as being sent."""
 LAYER_ACTIVE = 0.6
@@ -136,6 +140,7 @@ class Publisher(Generic[P]):
         "_credit",
         "_credit_at",
         "_most",
+        "_packets",
         "arrivals",
         "peer",
         "publications",
@@ -145,10 +150,11 @@ class Publisher(Generic[P]):
     )
 
     def __init__(self, peer: P, now: float, most: float = float("inf")) -> None:
-        """Publishes nothing yet, and may send `most` bits per second over any few seconds."""
+        """Publishes nothing yet, and may send `most` bits, and a fitting number of packets, per second."""
         self._most = most * POLICE
         self._credit = self._most * BURST
         self._credit_at = now
+        self._packets = 0.0
         self.peer = peer
         self.publications: dict[str, Publication[P]] = {}
         self.streams: dict[int, tuple[Layer[P], bool]] = {}
@@ -160,11 +166,14 @@ class Publisher(Generic[P]):
         """Take a packet of `size` bytes from what this publisher may send."""
         if self._most == float("inf"):
             return True
-        self._credit = min(self._most * BURST, self._credit + (now - self._credit_at) * self._most)
-        self._credit_at = now
-        if self._credit < 8 * size:
+        passed, self._credit_at = now - self._credit_at, now
+        packets = max(PACKETS * len(self.publications), self._most / (8 * PACKET))
+        self._credit = min(self._most * BURST, self._credit + passed * self._most)
+        self._packets = max(0.0, self._packets - passed * packets)
+        if self._credit < 8 * size or self._packets + 1 > packets * BURST:
             return False
         self._credit -= 8 * size
+        self._packets += 1
         return True
 
     def add(self, spec: PublicationSpec) -> Publication[P]:

@@ -66,8 +66,9 @@ class Tone(AudioStreamTrack):
 class Client:
     """An aiortc connection with what it received."""
 
-    def __init__(self, link: MediaLink) -> None:
+    def __init__(self, link: MediaLink, room: str = ROOM) -> None:
         self.link = link
+        self.room = room
         self.pc = RTCPeerConnection()
         self.resource = ""
         self.etag = ""
@@ -120,7 +121,7 @@ class Client:
         known = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([c for c in known if c.mimeType in (codec, "video/rtx")])
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        answer = await self.link.publish(ROOM, person, source, self.pc.localDescription.sdp)
+        answer = await self.link.publish(self.room, person, source, self.pc.localDescription.sdp)
         self.resource, self.etag = answer.resource, answer.etag
         return RTCSessionDescription(answer.sdp, "answer")
 
@@ -128,18 +129,18 @@ class Client:
         self.pc.addTransceiver("audio", direction="recvonly")
         self.pc.addTransceiver("video", direction="recvonly")
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        answer = await self.link.watch(ROOM, person, behind, self.pc.localDescription.sdp)
+        answer = await self.link.watch(self.room, person, behind, self.pc.localDescription.sdp)
         self.resource, self.etag = answer.resource, answer.etag
         await self.pc.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
         await self.connected()
         return self
 
     async def watch(self, person: str, *, behind: bool = False) -> "Client":
-        offer = await self.link.watch(ROOM, person, behind, None)
+        offer = await self.link.watch(self.room, person, behind, None)
         self.resource, self.etag = offer.resource, offer.etag
         await self.pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         await self.pc.setLocalDescription(await self.pc.createAnswer())
-        await self.link.answer(ROOM, self.resource, self.pc.localDescription.sdp)
+        await self.link.answer(self.room, self.resource, self.pc.localDescription.sdp)
         await self.connected()
         return self
 
@@ -180,8 +181,8 @@ async def link(notices: dict[tuple[str, bool], StageNotice]) -> AsyncIterator[Me
 async def client(link: MediaLink) -> AsyncIterator[Callable[[], Client]]:
     made: list[Client] = []
 
-    def make() -> Client:
-        made.append(Client(link))
+    def make(room: str = ROOM) -> Client:
+        made.append(Client(link, room))
         return made[-1]
 
     yield make

@@ -203,6 +203,52 @@ async def test_who_watches_beside_a_mad_peer_goes_on_seeing(link, client, wait) 
     assert (await link.stats())["restarts"] == 0
 
 
+@pytest.mark.parametrize("size", [40, 1100])
+async def test_a_publisher_who_floods_its_room_leaves_another_room_alone(link, client, wait, size) -> None:
+    for room, person in ((ROOM, "mad"), ("other", "ann")):
+        await link.stage(room, StageFacts(open=True, on_stage=[person]))
+    mad = await client().publish("mad")
+    await client("other").publish("ann")
+    victim, witness = await client().watch("bob"), await client("other").watch("eve")
+    await wait(lambda: victim.frames.get("v0") and witness.frames.get("v0"), what="both rooms see")
+    video = mad.pc.getTransceivers()[1]
+    ways, sent = video.sender.transport, []
+    really = ways._send_rtp
+
+    async def recorded(data):
+        if data[8:12] == video.sender._ssrc.to_bytes(4) and data[1] & 0x7F == video._codecs[0].payloadType:
+            sent.append(data)
+        await really(data)
+
+    async def swallowed(_data):
+        """From now on the flood is all that comes of the mad one."""
+
+    ways._send_rtp = recorded
+    await wait(lambda: sent, what="a packet of the picture")
+    ways._send_rtp = swallowed
+    first = int.from_bytes(sent[-1][2:4]) + 1
+    flood = [
+        write_rtp(
+            Rtp(
+                marker=0,
+                pt=video._codecs[0].payloadType,
+                sequence=first + n & 0xFFFF,
+                timestamp=n,
+                ssrc=video.sender._ssrc,
+                extensions={},
+                payload=bytes((0x10, 1)) + bytes(size),
+            )
+        )
+        for n in range(20_000)
+    ]
+    seen = witness.frames["v0"]
+    await burst(really, flood)
+    await wait(lambda: witness.frames["v0"] > seen + 30, what="the other room goes on")
+    stats = await link.stats()
+    assert stats["router_over_cap"] > 1000
+    assert stats["restarts"] == 0
+
+
 async def _seat_of(witness, wait) -> str:
     """The slot that shows ann, whose picture's ground is the darker one."""
 

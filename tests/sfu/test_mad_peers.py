@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live.sfu import Router
+from live.sfu.publication import Publisher
 from live.sfu.rtcp import (
     _PAIR,
     RTPFB,
@@ -194,6 +195,16 @@ def test_a_publisher_over_its_cap_is_cut_and_others_are_not():
     assert ann < 10 * 300_000 + 2 * 300_000
     assert len(bob.order[5001]) > 890
     assert theatre.router.stats()["over_cap"] > 100
+
+
+def test_a_publisher_of_countless_small_packets_is_cut_and_one_at_its_cap_is_not():
+    taken = {}
+    for name, size, rate in (("large", 1200, 940), ("small", 60, 4000)):
+        publisher = Publisher(name, 0.0, 6_000_000)
+        publisher.add(camera_spec(name, 1000))
+        taken[name] = sum(publisher.may_send(size, n / rate) for n in range(10 * rate))
+    assert taken["large"] > 0.99 * 9400
+    assert taken["small"] <= 1875 * 12 + 1
 
 
 def test_a_viewers_cap_holds():
