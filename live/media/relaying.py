@@ -6,7 +6,8 @@ with the RTCP of its router, keyframe requests and NACKs, and with the layers th
 Messages are framed as in `control`.
 
 What a slow sibling does not read is dropped beyond `_UNREAD` bytes, packets only, as a full network would; a
-sibling that reads nothing at all is cut off at twice as much, and joined anew.
+sibling that reads nothing at all is cut off at twice as much, and joined anew. A home that does not read is
+told no more RTCP beyond `_UNREAD` bytes, and what rests when it reads again.
 """
 
 import asyncio
@@ -172,7 +173,7 @@ class Stand:
     def send_rtcp(self, packet: bytes) -> None:
         """Carries home what the home can do something about: NACK, PLI and FIR (RFC 4585, RFC 5104)."""
         kind = (packet[1], packet[0] & 0x1F)
-        if kind in ((205, 1), (206, 1), (206, 4)) and not self._writer.transport.is_closing():
+        if kind in ((205, 1), (206, 1), (206, 4)) and _takes(self._writer):
             self._writer.write(frame(Wanted(self._publisher, packet)))
 
 
@@ -190,6 +191,7 @@ class Inlet:
         self._writer = writer
         self._stands: dict[str, Stand] = {}
         self._resting: Resting = {}
+        self._told: Resting = {}
 
     async def run(self, reader: asyncio.StreamReader) -> None:
         """Reads until the home ends it, or breaks its rules; then what came by it is gone."""
@@ -200,6 +202,7 @@ class Inlet:
                     self._take(_forth.decode(body))
                 if self._room is not None:
                     self._room.flush()
+                    self._tell_resting()
         except ConnectionError:
             pass
         except (OSError, ValueError, msgspec.DecodeError) as error:
@@ -208,10 +211,15 @@ class Inlet:
             self.close()
 
     def rests(self, idle: Resting) -> None:
-        """Tells the home what nobody here wants, when that has changed."""
-        if idle != self._resting and not self._writer.transport.is_closing():
-            self._resting = idle
-            self._writer.write(frame(Rests({person: dict(sources) for person, sources in idle.items()})))
+        """Tells the home what nobody here wants, when that has changed; later, if it does not read now."""
+        self._resting = idle
+        self._tell_resting()
+
+    def _tell_resting(self) -> None:
+        if self._resting != self._told and _takes(self._writer):
+            self._told = self._resting
+            idle = {person: dict(sources) for person, sources in self._resting.items()}
+            self._writer.write(frame(Rests(idle)))
 
     def close(self) -> None:
         """Ends it from this side; asked twice, it does it once."""
@@ -276,3 +284,8 @@ def framed(said: Forth) -> bytes:
 def seats(holders: Mapping[str, Claim]) -> Seats:
     """The message of who sits where."""
     return Seats(dict(holders))
+
+
+def _takes(writer: asyncio.StreamWriter) -> bool:
+    transport = writer.transport
+    return not transport.is_closing() and transport.get_write_buffer_size() <= _UNREAD
