@@ -1,4 +1,4 @@
-"""An index of SRTP is used for one packet only, whatever is asked for again (RFC 7714 §9.1)."""
+"""An index of SRTP is used for one packet only, whatever is asked for again (RFC 7714 §8.1)."""
 
 from __future__ import annotations
 
