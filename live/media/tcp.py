@@ -2,13 +2,14 @@
 
 Passive ICE-TCP candidates (RFC 6544) on the UDP port's number; datagrams are framed by a two-byte length
 (RFC 4571). A connection whose first frame is no STUN message, or to which nothing was worth answering in
-`_PROVING` seconds, is cut. What a slow line does not take is dropped beyond `_UNSENT` bytes, as a full
-network would.
+`_PROVING` seconds, is cut. What a slow line does not take in about a second is dropped, as a full network
+would: later it would be of no use, and it could not be taken back when its publisher is muted.
 """
 
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 
 from live.media.ice import Address, is_stun
@@ -17,8 +18,13 @@ from live.media.srtp import DATAGRAM_LIMIT
 #: Open connections.
 _CONNECTIONS = 2000
 
-#: Bytes that may wait for a slow line.
-_UNSENT = 512 * 1024
+#: Bytes that may wait for a line: at most, while little is known of it, and at least; and in the kernel.
+_UNSENT, _UNKNOWN, _LEAST, _KERNEL = 512 * 1024, 128 * 1024, 16 * 1024, 16 * 1024
+
+#: Seconds after which something is known of a line, and that are looked back over.
+_KNOWN, _WINDOW = 0.25, 2.0
+
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 #: Seconds in which a new connection must have earned an answer, and in which an old one must say something.
 _PROVING, _IDLE = 10.0, 60.0
@@ -66,6 +72,8 @@ class Streams:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _NOTSENT_LOWAT is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _KERNEL)
             loop = asyncio.get_running_loop()
             task = loop.create_task(loop.connect_accepted_socket(lambda: _Connection(self), sock))
             self._accepting.add(task)
@@ -87,12 +95,37 @@ class Streams:
             connection.cut()
 
 
+class Backlog:
+    """How much may wait for a line: what it takes in about a second, as long as something waits."""
+
+    __slots__ = ("_since", "_written")
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._written = 0
+
+    def takes(self, size: int, waiting: int, now: float) -> bool:
+        """Whether `size` bytes may be written behind those that wait; then they are counted."""
+        if not waiting:
+            self._since, self._written = now, 0
+        taken, passed = self._written - waiting, now - self._since
+        if passed > _WINDOW:
+            taken, passed = taken // 2, passed / 2
+            self._since, self._written = now - passed, taken + waiting
+        most = _UNKNOWN if passed < _KNOWN else min(_UNSENT, max(_LEAST, taken / passed))
+        if waiting + size > most:
+            return False
+        self._written += size
+        return True
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
         self._transport: asyncio.Transport | None = None
         self._address: Address = ("", 0, TCP)
         self._rest = bytearray()
+        self._backlog = Backlog()
         self._heard = self._answered = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -127,7 +160,10 @@ class _Connection(asyncio.Protocol):
 
     def send(self, datagram: bytes | memoryview) -> bool:
         transport = self._transport
-        if transport is None or transport.get_write_buffer_size() > _UNSENT:
+        if transport is None:
+            return False
+        size = _PREFIX + len(datagram)
+        if not self._backlog.takes(size, transport.get_write_buffer_size(), time.monotonic()):
             return False
         transport.write(b"".join((len(datagram).to_bytes(_PREFIX, "big"), datagram)))
         self._answered = True

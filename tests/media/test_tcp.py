@@ -5,6 +5,7 @@ from aioice import stun
 
 from live.media.control import MediaSettings
 from live.media.plane import Plane
+from live.media.tcp import Backlog
 
 
 @pytest.fixture
@@ -52,3 +53,33 @@ async def test_a_connection_that_is_no_peers_is_cut(plane, garbage) -> None:
             pass
     writer.close()
     assert not plane._port.streams.connections
+
+
+@pytest.mark.parametrize("kbps", [100, 300, 3000])
+def test_what_waits_for_a_slow_line_is_about_a_second_s_worth(kbps) -> None:
+    """A picture of 1.5 Mbit/s over a line of so many kbit/s: how long the newest packet has to wait."""
+    backlog, waiting, now, longest, refused = Backlog(), 0.0, 100.0, 0.0, 0
+    for n in range(150 * 20):
+        now += 1 / 150
+        waiting = max(0.0, waiting - kbps * 125 / 150)
+        if backlog.takes(1250, int(waiting), now):
+            waiting += 1250
+        else:
+            refused += 1
+        if n > 150 * 6:
+            longest = max(longest, waiting / (kbps * 125))
+    assert longest < 1.6
+    assert bool(refused) is (kbps < 1500)
+
+
+def test_a_line_that_gets_wide_again_is_believed_soon() -> None:
+    backlog, waiting, now = Backlog(), 0.0, 100.0
+    taken = {100: 0, 3000: 0}
+    for kbps in taken:
+        for _ in range(150 * 6):
+            now += 1 / 150
+            waiting = max(0.0, waiting - kbps * 125 / 150)
+            if backlog.takes(1250, int(waiting), now):
+                waiting += 1250
+                taken[kbps] += 1
+    assert taken[3000] > 0.9 * 150 * 6 > 5 * taken[100]
