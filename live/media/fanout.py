@@ -19,7 +19,7 @@ _SEGMENTS = 64
 _HEADER = 12
 
 #: What the extension must say it was made for: one that was compiled of older source would send nothing.
-INTERFACE = 2
+INTERFACE = 3
 
 native: ModuleType | None = None
 """The extension that `hatch_build.py` makes of `native/fanout.c`; None where it is not built."""
@@ -58,7 +58,10 @@ class FanoutBody(Protocol):
         """Bytes that may be sent now without making anything wait: 0 while something waits for the kernel."""
 
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
-        """Sends every packet to every peer that is connected, each peer's in order; gives how many went."""
+        """Sends every packet to every peer that is connected, each stream's in order; gives how many went."""
+
+    def forget(self, source: str) -> None:
+        """Drops what of a publication waits sealed for the kernel."""
 
 
 class PythonFanout:
@@ -77,33 +80,38 @@ class PythonFanout:
         """See `FanoutBody`."""
         return 0 if self._port.waits else self._port.room
 
+    def forget(self, source: str) -> None:
+        """See `FanoutBody`."""
+        self._port.forget(source)
+
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
         """See `FanoutBody`."""
         if len(fanouts) == 1:
             body = fanouts[0].body
-            return sum(self._send_one(peer, header, body) for peer, header in fanouts[0].headers)
-        queues: dict[Peer, list[tuple[bytes, bytes]]] = {}
+            source = fanouts[0].source
+            return sum(self._send_one(peer, header, body, source) for peer, header in fanouts[0].headers)
+        queues: dict[tuple[Peer, str], list[tuple[bytes, bytes]]] = {}
         for fanout in fanouts:
             body = fanout.body
             for peer, header in fanout.headers:
-                queue = queues.get(peer)
+                queue = queues.get((peer, fanout.source))
                 if queue is None:
-                    queues[peer] = [(header, body)]
+                    queues[peer, fanout.source] = [(header, body)]
                 else:
                     queue.append((header, body))
-        return sum(self._send_queue(peer, queue) for peer, queue in queues.items())
+        return sum(self._send_queue(*whose, queue) for whose, queue in queues.items())
 
-    def _send_one(self, peer: Peer, header: bytes, body: bytes) -> int:
+    def _send_one(self, peer: Peer, header: bytes, body: bytes, source: str) -> int:
         srtp, address = peer.srtp, peer.paths.chosen
         if srtp is None or address is None:
             return 0
         try:
-            self._port.send(srtp.seal(header, body), address)
+            self._port.send(srtp.seal(header, body), address, source)
         except SrtpError:
             return 0
         return 1
 
-    def _send_queue(self, peer: Peer, queue: Sequence[tuple[bytes, bytes]]) -> int:
+    def _send_queue(self, peer: Peer, source: str, queue: Sequence[tuple[bytes, bytes]]) -> int:
         srtp, address = peer.srtp, peer.paths.chosen
         if srtp is None or address is None:
             return 0
@@ -113,10 +121,10 @@ class PythonFanout:
             header, body = queue[start]
             try:
                 if end - start == 1:
-                    self._port.send(srtp.seal(header, body), address)
+                    self._port.send(srtp.seal(header, body), address, source)
                 else:
                     size = len(header) + len(body) + srtp.tag_length
-                    self._port.send_segments(srtp.seal_run(queue[start:end]), size, address)
+                    self._port.send_segments(srtp.seal_run(queue[start:end]), size, address, source)
                 went += end - start
             except SrtpError:
                 pass
@@ -147,27 +155,32 @@ class NativeFanout:
         """See `FanoutBody`."""
         return self._python.room
 
+    def forget(self, source: str) -> None:
+        """See `FanoutBody`."""
+        self._port.forget(source)
+
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
         """See `FanoutBody`."""
-        went, foreign = self._send(list(fanouts))
+        fanouts = list(fanouts)
+        went, foreign = self._send(fanouts)
         fresh: list[Fanout[Peer]] = []
         strange: list[Fanout[Peer]] = []
-        for peer, header, body in foreign:
-            srtp = peer.srtp
+        for peer, header, body, place in foreign:
+            srtp, source = peer.srtp, fanouts[place].source
             if srtp is None:
                 continue
             if srtp.session_key is None:
-                strange.append(Fanout(body, [(peer, header)]))
+                strange.append(Fanout(body, [(peer, header)], source))
             elif srtp.sealer is None:
-                fresh.append(Fanout(body, [(peer, header)]))
+                fresh.append(Fanout(body, [(peer, header)], source))
             else:
-                went += self._send_sealed(peer, header, body)
+                went += self._send_sealed(peer, header, body, source)
         for peer in {peer: None for fanout in fresh for peer, _ in fanout.headers}:
             if peer.srtp is not None and peer.srtp.session_key is not None:
                 peer.srtp.sealer = self._module.Sealer(*peer.srtp.session_key)
         return went + (self.send(fresh) if fresh else 0) + (self._python.send(strange) if strange else 0)
 
-    def _send(self, fanouts: list[Fanout[Peer]]) -> tuple[int, list[tuple[Peer, bytes, bytes]]]:
+    def _send(self, fanouts: list[Fanout[Peer]]) -> tuple[int, list[tuple[Peer, bytes, bytes, int]]]:
         """Sends to those whom the extension can serve; gives how many went, and what is for others."""
         port = self._port
         went, sent, unsendable, dropped, segments, left, foreign = self._module.send(
@@ -177,16 +190,16 @@ class NativeFanout:
         port.counts["sent"] += sent
         port.counts["unsendable"] += unsendable
         port.counts["dropped"] += dropped
-        for datagram, address in left:
-            port.send(datagram, address)
+        for datagram, address, place in left:
+            port.send(datagram, address, fanouts[place].source)
         return went, foreign
 
-    def _send_sealed(self, peer: Peer, header: bytes, body: bytes) -> int:
+    def _send_sealed(self, peer: Peer, header: bytes, body: bytes, source: str) -> int:
         address, sealer = peer.paths.chosen, peer.srtp.sealer if peer.srtp else None
         if address is None or not isinstance(sealer, self._module.Sealer):
             return 0
         try:
-            self._port.send(sealer.seal(header, body), address)
+            self._port.send(sealer.seal(header, body), address, source)
         except ValueError:
             return 0
         return 1

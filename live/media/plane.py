@@ -369,6 +369,8 @@ class Plane:
             if self._by_address.get(address) is peer:
                 del self._by_address[address]
             self._leave_host(peer, address)
+        self._port.forget(to=peer.paths.addresses())
+        peer.srtp = None  # what waits is sealed for it no more
         room = self._room(peer.room)
         room.leave(peer, on_purpose=on_purpose)
         self._dirty.add(room)

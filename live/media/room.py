@@ -27,6 +27,7 @@ CHUNK, AGAIN = 4_000_000, 0.002
 #: How long a picture's first packets may wait for its last one, seconds.
 HOLD = 0.001
 
+Hidden = tuple[str, Peer | None]
 Notify = Callable[[str, StageNotice], None]
 
 
@@ -138,7 +139,6 @@ class MediaRoom:
         the newest hold, so that no packet is shown by older facts than those that let it through.
         """
         self.flush()  # what was let through by the facts before
-        self.pacing.forget()  # what could not leave by now may no longer do so
         before = _placed(self.facts)
         hold = self.router.set_stage(
             open=facts.open,
@@ -226,9 +226,8 @@ class MediaRoom:
             self._held.cancel()
             self._held = None
         outputs = self.router.drain()
-        if outputs.fanouts:  # only peers watch
-            self.pacing.put(cast("list[Fanout[Peer]]", outputs.fanouts), time.monotonic())
-            self._send()
+        # Only peers watch.
+        self._queue(cast("list[Fanout[Peer]]", outputs.fanouts), cast("list[Hidden]", outputs.hidden))
         for peer, packet in outputs.rtcp:
             peer.send_rtcp(packet)
         if outputs.notice is not None:
@@ -241,6 +240,16 @@ class MediaRoom:
         if outputs.relayed:
             self._carry(outputs.relayed)
         self._arm()
+
+    def _queue(self, fanouts: list[Fanout[Peer]], hidden: list[Hidden]) -> None:
+        """Sends, or lets wait; what could not leave by now, and lost its audience, may no longer do so."""
+        self.pacing.put(fanouts, time.monotonic())
+        for source, viewer in hidden:
+            self.pacing.forget(source, viewer)
+            if viewer is None:
+                self._fanout.forget(source)
+        if fanouts:
+            self._send()
 
     def _send(self) -> None:
         """Sends what waits as far as the kernel takes it, a chunk at a time; looks again soon for the rest.

@@ -14,7 +14,7 @@ import errno
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from aioice.ice import get_host_addresses
 
@@ -71,7 +71,7 @@ class Port:
         self._anywhere = False
         self.streams = Streams(receive, pause)
         self.takes_tcp = False
-        self._queue: deque[tuple[bytes, Address]] = deque()
+        self._queue: deque[tuple[bytes, Address, str]] = deque()
         self._queued = 0
         self._buffer = bytearray(DATAGRAM_LIMIT)
         self._view = memoryview(self._buffer)
@@ -157,8 +157,8 @@ class Port:
                 receive(bytes(view[:size]), address + mark if mark else address)
         self._pause()
 
-    def send(self, datagram: bytes | memoryview, address: Address) -> None:
-        """Sends now if the kernel takes it, else as soon as it does."""
+    def send(self, datagram: bytes | memoryview, address: Address, source: str = "") -> None:
+        """Sends now if the kernel takes it, else as soon as it does, unless its `source` is forgotten."""
         if address[-1] == TCP:
             self.counts["sent" if self.streams.send(datagram, address) else "dropped"] += 1
             return
@@ -167,12 +167,12 @@ class Port:
             self.counts["unsendable"] += 1
             return
         if self._queue:
-            self._wait(bytes(datagram), address)
+            self._wait(bytes(datagram), address, source)
             return
         try:
             sock.sendto(datagram, _name(address))
         except BlockingIOError:
-            self._wait(bytes(datagram), address)
+            self._wait(bytes(datagram), address, source)
         except OSError:
             self.counts["unsendable"] += 1
         else:
@@ -194,7 +194,7 @@ class Port:
         """Bytes that may wait besides those that do."""
         return QUEUE_LIMIT - self._queued
 
-    def send_segments(self, datagrams: memoryview, size: int, address: Address) -> None:
+    def send_segments(self, datagrams: memoryview, size: int, address: Address, source: str = "") -> None:
         """Sends datagrams that lie one behind the other, each of `size` bytes, the last perhaps shorter.
 
         One call to the kernel for all of them (UDP generic segmentation offload, Linux); where the kernel or
@@ -213,9 +213,9 @@ class Port:
                 self.counts["sent"] += -(-len(datagrams) // size)
                 return
         for start in range(0, len(datagrams), size):
-            self.send(datagrams[start : start + size], address)
+            self.send(datagrams[start : start + size], address, source)
 
-    def _wait(self, datagram: bytes, address: Address) -> None:
+    def _wait(self, datagram: bytes, address: Address, source: str = "") -> None:
         if self._queued + len(datagram) > QUEUE_LIMIT:
             self.counts["dropped"] += 1
             return
@@ -223,14 +223,23 @@ class Port:
             loop = asyncio.get_running_loop()
             for sock in self._sockets():
                 loop.add_writer(sock.fileno(), self._writable)
-        self._queue.append((datagram, address))
+        self._queue.append((datagram, address, source))
         self._queued += len(datagram)
         self.counts["queued"] += 1
+
+    def forget(self, source: str = "", to: Collection[Address] = ()) -> None:
+        """Drops what waits of a source, or for addresses that are nobody's any more."""
+        if not self._queue:
+            return
+        kept = [item for item in self._queue if not (source and item[2] == source) and item[1] not in to]
+        self.counts["dropped"] += len(self._queue) - len(kept)
+        self._queue = deque(kept)  # of an empty one, `_writable` takes its leave
+        self._queued = sum(len(datagram) for datagram, _, _ in kept)
 
     def _writable(self) -> None:
         queue = self._queue
         while queue:
-            datagram, address = queue[0]
+            datagram, address, _ = queue[0]
             sock = self._socket_to(address)
             try:
                 if sock is not None:

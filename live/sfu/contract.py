@@ -174,6 +174,14 @@ class Cast(Generic[P]):
         )
         self.prepared: object | None = None
 
+    def without(self, peer: P) -> Cast[P]:
+        """The same viewers but one, who is among them."""
+        at = self.peers.index(peer)
+        rest: Cast[P] = Cast([])
+        rest.peers = self.peers[:at] + self.peers[at + 1 :]
+        rest.rows = self.rows[: at * ROW.size] + self.rows[(at + 1) * ROW.size :]
+        return rest
+
 
 class Head(NamedTuple):
     """What the headers of one packet have in common.
@@ -204,21 +212,23 @@ class Fanout(Generic[P]):
         body: Everything after the fixed header: rebuilt extensions and payload; shared, never changed.
         cast: Who gets it, None when `headers` were given as they are.
         head: What their headers are made of, with their rows.
+        source: The id of the publication that it is of; "" for one that shows nothing (padding).
     """
 
-    __slots__ = ("_headers", "body", "cast", "head")
+    __slots__ = ("_headers", "body", "cast", "head", "source")
 
-    def __init__(self, body: bytes, headers: list[tuple[P, bytes]]) -> None:
+    def __init__(self, body: bytes, headers: list[tuple[P, bytes]], source: str = "") -> None:
         """A packet under given headers; see `cast_to` for the other kind."""
         self.body = body
+        self.source = source
         self.cast: Cast[P] | None = None
         self.head: Head | None = None
         self._headers: list[tuple[P, bytes]] | None = headers
 
     @classmethod
-    def cast_to(cls, cast: Cast[P], head: Head, body: bytes) -> Fanout[P]:
+    def cast_to(cls, cast: Cast[P], head: Head, body: bytes, source: str = "") -> Fanout[P]:
         """A packet for everybody in a cast."""
-        fanout = cls(body, [])
+        fanout = cls(body, [], source)
         fanout.cast, fanout.head, fanout._headers = cast, head, None
         return fanout
 
@@ -305,7 +315,9 @@ class Relayed(Generic[P]):
 class Outputs(Generic[P]):
     """What to do after a mutation, in this order: send ``fanouts``, send ``rtcp``, publish ``notice``.
 
-    ``rtcp``: (peer, compound or reduced-size RTCP), unprotected. ``notice``: None when nothing changed.
+    ``hidden``: publications that lost audience, with the viewer who may see no more of it, or None for any:
+    whatever waits of it, these ``fanouts`` included, must not be sent. ``rtcp``: (peer, compound or
+    reduced-size RTCP), unprotected. ``notice``: None when nothing changed.
     ``relayed``: for sibling routers, after the notice; empty unless `Router.relay` asked for it.
     """
 
@@ -313,3 +325,4 @@ class Outputs(Generic[P]):
     rtcp: list[tuple[P, bytes]]
     notice: StageNotice | None
     relayed: list[Relayed[P]] = field(default_factory=list)
+    hidden: list[tuple[str, P | None]] = field(default_factory=list)

@@ -345,7 +345,7 @@ class Downtrack(Generic[P]):
             if self._departures is not None:
                 self._departures.forget(wide)
         row = (self.peer, segment.pt, segment.shift, segment.timestamp_shift, self.ssrc)
-        return Fanout.cast_to(Cast([row]), head, body)
+        return Fanout.cast_to(Cast([row]), head, body, segment.layer.publication.spec.id)
 
     def _again(self, segment: Segment[P], packet: Packet, sequence: int, now: float) -> Fanout[P] | None:
         point, rewrite = segment.point, segment.rewrite
@@ -360,7 +360,7 @@ class Downtrack(Generic[P]):
         self._rtx_sequence = self._rtx_sequence + 1 & SEQUENCE
         second = codec.rtx_pt | point.marker(packet) & MARKER
         header = HEADER.pack(first, second, self._rtx_sequence, timestamp, self.slot.rtx_ssrc)
-        return Fanout(body, [(self.peer, header)])
+        return Fanout(body, [(self.peer, header)], segment.layer.publication.spec.id)
 
     def padding(self, size: int, now: float) -> list[Fanout[P]]:
         """Packets of the RTX stream that carry nothing but `size` bytes of padding (at least), for a probe.

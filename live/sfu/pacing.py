@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Generic
 
-from live.sfu.contract import Fanout, P
+from live.sfu.contract import Cast, Fanout, P
 
 DEADLINE = 0.4
 """Seconds after which a packet is not sent any more: it would come too late to be shown, and who misses it
@@ -62,10 +62,37 @@ class Pacing(Generic[P]):
             taken.append(fanout)
         return taken
 
-    def forget(self) -> None:
-        """Drop everything: what waits may no longer be shown."""
-        while self._waiting:
-            self._drop()
+    def forget(self, source: str, viewer: P | None = None) -> None:
+        """Drop what waits of a publication that may no longer be shown, to a viewer or to anybody."""
+        kept: deque[tuple[float, int, Fanout[P]]] = deque()
+        casts: dict[int, Cast[P] | None] = {}
+        for due, size, fanout in self._waiting:
+            rest = self._rest(fanout, viewer, casts) if fanout.source == source else fanout
+            if rest is fanout:
+                kept.append((due, size, fanout))
+                continue
+            self.size -= size
+            self.dropped += len(fanout) - (0 if rest is None else len(rest))
+            if rest is not None:
+                left = (len(rest.body) + OVERHEAD) * len(rest)
+                self.size += left
+                kept.append((due, left, rest))
+        self._waiting = kept
+
+    @staticmethod
+    def _rest(fanout: Fanout[P], viewer: P | None, casts: dict[int, Cast[P] | None]) -> Fanout[P] | None:
+        """A fan-out for all but a viewer; itself when it is not for the viewer, None for nobody."""
+        if viewer is None:
+            return None
+        cast, head = fanout.cast, fanout.head
+        if cast is None or head is None:
+            return None if fanout.headers[0][0] == viewer else fanout
+        if id(cast) not in casts:
+            casts[id(cast)] = cast.without(viewer) if viewer in cast.peers else None
+        rest = casts[id(cast)]
+        if rest is None:
+            return fanout
+        return Fanout.cast_to(rest, head, fanout.body, fanout.source) if rest.peers else None
 
     def _drop(self) -> None:
         _, size, fanout = self._waiting.popleft()

@@ -74,10 +74,9 @@ class OperatingPoint(Generic[P]):
         key = (_look(downtrack), shifts)
         rewrite = self._rewrites.get(key)
         if rewrite is None:
-            source = dict(self.layer.publication.spec.extensions)
             rewrite = Rewrite(
                 downtrack.slot,
-                source,
+                self.layer.publication.spec,
                 shifts,
                 downtrack.red,
                 downtrack.pt,

@@ -17,6 +17,7 @@ from live.sfu.contract import (
     Fanout,
     Head,
     P,
+    PublicationSpec,
     Slot,
 )
 from live.sfu.descriptor import MANDATORY, move_descriptor
@@ -122,6 +123,7 @@ class Rewrite(Generic[P]):
         "_pt",
         "_red",
         "_send_time",
+        "_source",
         "_transport",
         "_two_byte",
         "downtracks",
@@ -133,7 +135,7 @@ class Rewrite(Generic[P]):
     def __init__(
         self,
         slot: Slot,
-        source: dict[str, int],
+        source: PublicationSpec,
         shifts: Shifts,
         red: Codec | None,
         pt: int,
@@ -141,11 +143,11 @@ class Rewrite(Generic[P]):
         numbered: bool = False,
         plain: bool = False,
     ) -> None:
-        """Towards `slot`, from a publication with the extension ids of `source`.
+        """Towards `slot`, from a publication.
 
         Args:
             slot: One of those that look alike.
-            source: Extension ids by URI.
+            source: The publication.
             shifts: See there.
             red: The viewer's RED format; without it redundant blocks are taken off.
             pt: The viewer's payload type of what RED contains.
@@ -154,6 +156,8 @@ class Rewrite(Generic[P]):
         """
         self.written = Written() if plain else None
         self.downtracks: dict[Downtrack[P], None] = {}
+        self._source = source.id
+        theirs = source.extensions
         self._cast: Cast[P] | None = None
         ids = slot.extensions
         self.numbered = numbered
@@ -165,10 +169,10 @@ class Rewrite(Generic[P]):
         own = (MID, ABS_SEND_TIME, TRANSPORT_CC)
         mute = own if slot.two_byte else (*own, DEPENDENCY_DESCRIPTOR)
         self._moves = [
-            (source[uri], ids[uri]) for uri in TO_VIEWERS if uri in source and uri in ids and uri not in mute
+            (theirs[uri], ids[uri]) for uri in TO_VIEWERS if uri in theirs and uri in ids and uri not in mute
         ]
         moved = shifts.frames or shifts.templates
-        self._descriptor = source.get(DEPENDENCY_DESCRIPTOR, -1) if moved else -1
+        self._descriptor = theirs.get(DEPENDENCY_DESCRIPTOR, -1) if moved else -1
         self._two_byte = slot.two_byte
         self._red = red
         self._pt = pt
@@ -260,11 +264,13 @@ class Rewrite(Generic[P]):
         if late:
             due = [d for d in downtracks if number >= d.start]
         if self.numbered:
-            return [Fanout.cast_to(_cast([d]), head, d.numbered(body, number, now)) for d in due]
+            return [
+                Fanout.cast_to(_cast([d]), head, d.numbered(body, number, now), self._source) for d in due
+            ]
         if due is not self.downtracks:
-            return [Fanout.cast_to(_cast(due), head, body)]
+            return [Fanout.cast_to(_cast(due), head, body, self._source)]
         cast = self._cast = self._cast or _cast(due)
-        return [Fanout.cast_to(cast, head, body)]
+        return [Fanout.cast_to(cast, head, body, self._source)]
 
     def _write(
         self, packet: Packet, number: int, *, move: int, marker: int, filler: bool

@@ -120,6 +120,7 @@ class Router(Generic[P]):
         self._pad_at = 0.0
         self._fanouts: list[Fanout[P]] = []
         self._rtcp: list[tuple[P, bytes]] = []
+        self._hidden: list[tuple[str, P | None]] = []
         self._notice = StageNotice({}, None, None, {}, frozenset())
         self._changed = False
         self._active: dict[Layer[P], tuple[bool, int]] = {}
@@ -184,6 +185,9 @@ class Router(Generic[P]):
         viewer.tier = tier
         self._serving.serve(viewer, now)
         self._serving.purge(viewer)
+        self._hidden += [
+            (name, peer) for name, p in self._publications.items() if not self._stage.may_see(viewer, p)
+        ]
         self._ask_keyframes(now)
 
     def leave(self, peer: P, now: float) -> None:
@@ -365,8 +369,8 @@ class Router(Generic[P]):
         if self._serving.woken:
             self._serving.woken, self._changed = False, True
         notice = self._news() if self._changed else None
-        out = Outputs(self._fanouts, self._rtcp, notice, self._tap.drain())
-        self._fanouts, self._rtcp, self._changed = [], [], False
+        out = Outputs(self._fanouts, self._rtcp, notice, self._tap.drain(), self._hidden)
+        self._fanouts, self._rtcp, self._hidden, self._changed = [], [], [], False
         return out
 
     def lines(self, now: float) -> list[LineMeasure]:
@@ -407,6 +411,7 @@ class Router(Generic[P]):
     def _withdraw(self, publication: Publication[P]) -> None:
         spec = publication.spec
         publication.hide(Audience.NOBODY)
+        self._hidden.append((spec.id, None))
         if self._stage.publications.get((spec.owner, spec.source, spec.kind)) is publication:
             del self._stage.publications[spec.owner, spec.source, spec.kind]
         if spec.source == "microphone":
@@ -415,6 +420,7 @@ class Router(Generic[P]):
     def _settle(self, now: float) -> None:
         """Seats, audiences and every viewer's slots, after anything about the stage has changed."""
         seats, hidden = self._stage.settle()
+        self._hidden += [(publication.spec.id, None) for publication in hidden]
         if hidden:
             self._tap.forget()
         self._stage.decide(now)

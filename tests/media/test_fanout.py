@@ -380,11 +380,47 @@ async def test_a_buffer_that_fills_midway_splits_a_batch_in_order(make, port, na
     assert sent + queued + port.counts["dropped"] == 6000
     assert port.counts["dropped"] < 6000 - QUEUE_LIMIT // 1300
     whole = [packet for viewer in expected.values() for packet in viewer]
-    for (datagram, address), packet in zip(port._queue, whole[sent:], strict=False):
+    for (datagram, address, _), packet in zip(port._queue, whole[sent:], strict=False):
         viewer = next(v for v in viewers if v.peer.paths.chosen == address)
         assert bytes(viewer.srtp.unprotect(datagram)) == packet
     loop = asyncio.get_running_loop()
     loop.remove_writer(narrow.near.fileno())
+    port._queue.clear()
+    port._four = udp
+
+
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize("make", BODIES)
+async def test_what_waits_sealed_of_a_hidden_publication_is_forgotten(make, segments, port, narrow) -> None:
+    """By both ways into the queue, of casts and given headers, for viewers of both profiles."""
+    port.segments = port.segments and segments
+    udp, port._four = port._four, narrow.near
+    narrow.fill()
+    viewers, body = [Viewer(profile) for profile in PROFILES], make(port)
+    cast, sent = _cast(viewers), []
+    for at in range(40):
+        source, payload = ("ann", "ben")[at // 3 % 2], os.urandom(1100 if at % 5 else 30)
+        sent.append((source, payload))
+        if at % 2:
+            sent_to = Fanout(payload, [(v.peer, _header(at, n)) for n, v in enumerate(viewers, 1)], source)
+        else:
+            sent_to = Fanout.cast_to(cast, Head(0x80, 0, -1, at, 0), payload, source)
+        assert body.send([sent_to]) == 2
+    batch = [Fanout.cast_to(cast, Head(0x80, 0, -1, 40 + n, 0), bytes(900), "ab"[n % 2]) for n in range(20)]
+    assert body.send(batch) == 40
+    body.forget("ann")
+    body.forget("a")
+    assert port.counts["dropped"] == 2 * (sum(source == "ann" for source, _ in sent) + 10)
+    assert port.room == QUEUE_LIMIT - sum(len(datagram) for datagram, _, _ in port._queue)
+    left: dict[int, list[bytes]] = {0: [], 1: []}
+    for datagram, address, _ in port._queue:
+        n = next(n for n, v in enumerate(viewers) if v.peer.paths.chosen == address)
+        left[n].append(bytes(viewers[n].srtp.unprotect(datagram))[12:])
+    expected = [payload for source, payload in sent if source == "ben"] + [bytes(900)] * 10
+    assert left == {0: expected, 1: expected}
+    port.forget(to=[viewers[0].peer.paths.chosen])
+    assert {address for _, address, _ in port._queue} == {viewers[1].peer.paths.chosen}
+    asyncio.get_running_loop().remove_writer(narrow.near.fileno())
     port._queue.clear()
     port._four = udp
 

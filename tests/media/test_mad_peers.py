@@ -245,7 +245,7 @@ async def test_a_publisher_who_floods_its_room_leaves_another_room_alone(link, c
     await burst(really, flood)
     await wait(lambda: witness.frames["v0"] > seen + 30, what="the other room goes on")
     stats = await link.stats()
-    assert stats["router_over_cap"] > 1000
+    assert stats["router_over_cap"] > 0
     assert stats["restarts"] == 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from live.media import StageFacts
 from live.media.ice import Credentials
 from live.media.peer import Peer
@@ -21,6 +23,10 @@ class FullPort:
     def __init__(self) -> None:
         self.room = 3000
         self.sent: list[Fanout] = []
+        self.forgotten: list[str] = []
+
+    def forget(self, source: str) -> None:
+        self.forgotten.append(source)
 
     def send(self, fanouts) -> int:
         for fanout in fanouts:
@@ -64,13 +70,71 @@ async def test_packets_wait_for_the_kernel_and_keep_their_order():
         room.close()
 
 
-async def test_what_waits_is_forgotten_when_the_stage_changes():
+async def test_what_waits_of_a_muted_camera_is_forgotten_and_nothing_else():
+    """Two cameras fill the port: what waits of ann's goes with her mute, ben's waits on and leaves."""
     room, port, _ = crowded()
     try:
-        room.set_stage(StageFacts(open=True, on_stage=["ann"], muted={"ann": ["camera"]}))
-        port.room = 100_000
+        now = asyncio.get_running_loop().time()
+        everybody = StageFacts(open=True, on_stage=["ann", "ben"])
+        room.set_stage(everybody)
+        ben = Peer("ben", "room", "ben", Credentials("u", "p"), source="camera", behind=False, now=now)
+        room.router.publish(ben, camera_spec("ben", 1100), now)
+        for data in Camera(1100, size=900).frame():
+            room.router.receive_rtp(ben, data, now)
         room.flush()
-        assert len(port.sent) == 1
-        assert len(room.pacing) == 0
+        assert [fanout.source for fanout in port.sent] == ["ann-camera"]
+        assert len(room.pacing) == 5
+        room.set_stage(StageFacts(open=True, on_stage=["ann", "ben"], muted={"ann": ["camera"]}))
+        room.flush()
+        assert port.forgotten == ["ann-camera"]
+        assert len(room.pacing) == 3
+        port.room = 1_000_000
+        await until(lambda: len(port.sent) == 4, within=20)
+        assert {fanout.source for fanout in port.sent[1:]} == {"ben-camera"}
+        assert all(len(fanout) == 20 for fanout in port.sent)
+    finally:
+        room.close()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        StageFacts(open=True, on_stage=["ann"], veiled=True),
+        StageFacts(on_stage=["ann"]),
+        StageFacts(open=True),
+    ],
+    ids=["veiled", "closed", "off stage"],
+)
+async def test_what_waits_goes_with_whatever_takes_its_audience(facts):
+    room, port, _ = crowded()
+    try:
+        room.set_stage(facts)
+        room.flush()
+        assert (len(port.sent), len(room.pacing), port.forgotten) == (1, 0, ["ann-camera"])
+    finally:
+        room.close()
+
+
+async def test_a_change_that_hides_nothing_drops_nothing():
+    room, port, _ = crowded()
+    try:
+        room.set_stage(StageFacts(open=True, on_stage=["ann", "ben"], backstage=["eve"]))
+        room.flush()
+        assert (len(room.pacing), port.forgotten) == (2, [])
+    finally:
+        room.close()
+
+
+async def test_a_viewer_who_chooses_less_is_sent_no_more_of_what_waits():
+    room, port, _ = crowded()
+    try:
+        viewer = room.pacing.take(1, 0.0)[0].cast.peers[7]
+        viewer.tier = "audio"
+        room.choose(viewer)
+        room.flush()
+        port.room = 100_000
+        await until(lambda: len(port.sent) == 2, within=20)
+        assert viewer not in port.sent[1].cast.peers
+        assert len(port.sent[1]) == 19
     finally:
         room.close()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live.sfu import Fanout
+from live.sfu.contract import Cast, Head
 from live.sfu.pacing import DEADLINE, LIMIT, OVERHEAD, Pacing
 
 HEADER = bytes(12)
@@ -66,5 +67,30 @@ def test_what_waits_is_bounded_and_the_oldest_goes_first():
     assert pacing.dropped > 100_000
     first = pacing.take(1, 0.1)
     assert int.from_bytes(first[0].body[:4]) > 100
-    pacing.forget()
+    pacing.forget("")
+    assert len(pacing) == pacing.size == 0
+
+
+def test_what_lost_its_audience_goes_and_nothing_else():
+    pacing = Pacing[int]()
+    cast = Cast([(n, 96, n, 0, n) for n in range(3)])
+    head = Head(0x80, 0, -1, 7, 0)
+    waits = {
+        "ann": [Fanout.cast_to(cast, head, b"a1", "ann"), Fanout.cast_to(cast, head, b"a2", "ann")],
+        "ben": [Fanout.cast_to(cast, head, b"b", "ben"), Fanout(b"again", [(1, HEADER)], "ben")],
+    }
+    for fanouts in waits.values():
+        pacing.put(fanouts, 0.0)
+    pacing.forget("ben", 1)
+    assert pacing.dropped == 2
+    pacing.forget("ben", 9)
+    pacing.forget("ann")
+    assert pacing.dropped == 2 + 6
+    assert pacing.size == (1 + OVERHEAD) * 2
+    (left,) = pacing.take(LIMIT, 0.1)
+    assert left.headers == [row for row in waits["ben"][0].headers if row[0] != 1]
+    assert pacing.size == 0
+    alone = Fanout.cast_to(Cast([(1, 96, 0, 0, 1)]), head, b"x", "ben")
+    pacing.put([alone], 0.2)
+    pacing.forget("ben", 1)
     assert len(pacing) == pacing.size == 0

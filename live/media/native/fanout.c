@@ -33,7 +33,7 @@
 #endif
 
 enum {
-    INTERFACE = 2,          /* live.media.fanout.INTERFACE: raise both when what Python passes changes */
+    INTERFACE = 3,          /* live.media.fanout.INTERFACE: raise both when what Python passes changes */
     HEADER = 12,            /* bytes of a fixed RTP header */
     SALT = 12,              /* bytes of the salt, and of a nonce (RFC 7714 §8.1) */
     KEY = 16,
@@ -143,6 +143,7 @@ typedef struct {
     Sealer *sealer;      /* referenced */
     const uint8_t *body; /* of a bytes object that Call.bodies references */
     uint32_t body_size;
+    uint32_t fanout; /* its place among those given */
     uint16_t clear;
     uint8_t header[HEADER];
     size_t next; /* the viewer's next job; 0: none (job 0 is never anybody's next) */
@@ -151,6 +152,7 @@ typedef struct {
 typedef struct {
     PyObject *address; /* borrowed from a job's sealer */
     size_t start, size;
+    uint32_t fanout;
 } Left;
 
 typedef union {
@@ -163,7 +165,8 @@ typedef struct {
     int segments;      /* runs go by one message */
     int blocked;       /* the kernel takes no more: what follows is left */
     PyObject *bodies;  /* keeps bodies alive */
-    PyObject *foreign; /* (peer, header, body) of those who must be served by Python */
+    PyObject *foreign; /* (peer, header, body, fan-out's place) of those who must be served by Python */
+    uint32_t fanout;   /* the place of the one that is being collected */
     Job *jobs;
     size_t jobs_used, jobs_room;
     size_t *viewers; /* each viewer's first job */
@@ -187,6 +190,7 @@ static struct iovec pieces[MESSAGES];
 static Control controls[MESSAGES];
 static Sealer *receivers[MESSAGES];
 static size_t segment_sizes[MESSAGES];
+static size_t first_jobs[MESSAGES];
 
 /* Makes room for one more item of a growing array; 0 when there is no memory. */
 static int grow(void **items, size_t *room, size_t used, size_t size, size_t needed)
@@ -206,7 +210,7 @@ static int grow(void **items, size_t *room, size_t used, size_t size, size_t nee
 
 /* — without Python's lock — */
 
-static void leave(Call *call, Sealer *to, const uint8_t *datagram, size_t size)
+static void leave(Call *call, Sealer *to, const uint8_t *datagram, size_t size, uint32_t fanout)
 {
     if (call->left_size + size > call->left_limit
         || !grow((void **)&call->left, &call->left_room, call->left_size, 1, size)
@@ -215,7 +219,7 @@ static void leave(Call *call, Sealer *to, const uint8_t *datagram, size_t size)
         return;
     }
     memcpy(call->left + call->left_size, datagram, size);
-    call->lefts[call->lefts_used++] = (Left){to->address, call->left_size, size};
+    call->lefts[call->lefts_used++] = (Left){to->address, call->left_size, size, fanout};
     call->left_size += size;
 }
 
@@ -237,12 +241,13 @@ static void send_singly(Call *call, int message)
 {
     Sealer *to = receivers[message];
     const uint8_t *at = pieces[message].iov_base, *end = at + pieces[message].iov_len;
-    while (at < end) {
+    for (size_t job = first_jobs[message]; at < end;) {
         size_t size = segment_sizes[message] < (size_t)(end - at) ? segment_sizes[message] : (size_t)(end - at);
         if (!call->blocked) {
             if (sendto(socket_of(call, to), at, size, MSG_DONTWAIT, (struct sockaddr *)&to->name, to->name_size) >= 0) {
                 call->sent++;
                 at += size;
+                job = call->jobs[job].next;
                 continue;
             }
             if (errno == EINTR)
@@ -250,10 +255,11 @@ static void send_singly(Call *call, int message)
             call->blocked = errno == EAGAIN || errno == EWOULDBLOCK;
         }
         if (call->blocked)
-            leave(call, to, at, size);
+            leave(call, to, at, size, call->jobs[job].fanout);
         else
             call->unsendable++;
         at += size;
+        job = call->jobs[job].next;
     }
 }
 
@@ -292,12 +298,14 @@ static void flush(Call *call)
     call->filled = 0;
 }
 
-/* Puts sealed bytes of the arena into the next message: datagrams of `segment` bytes, the last perhaps shorter. */
-static void add_message(Call *call, Sealer *to, size_t size, size_t segment)
+/* Puts sealed bytes of the arena into the next message: datagrams of `segment` bytes, the last perhaps shorter,
+ * which the jobs from `first` on made. */
+static void add_message(Call *call, Sealer *to, size_t size, size_t segment, size_t first)
 {
     int n = call->ready++;
     receivers[n] = to;
     segment_sizes[n] = segment;
+    first_jobs[n] = first;
     pieces[n] = (struct iovec){arena + call->filled, size};
     call->filled += size;
     messages[n] = (struct mmsghdr){.msg_hdr = {.msg_name = &to->name, .msg_namelen = to->name_size,
@@ -355,7 +363,7 @@ static size_t send_run(Call *call, size_t first, size_t count)
         end += sealed_size(job);
         n = job->next;
     }
-    add_message(call, sealer, end - call->filled, each);
+    add_message(call, sealer, end - call->filled, each, first);
     call->went += (long long)count;
     return n;
 }
@@ -428,7 +436,7 @@ static int look_at_path(Sealer *sealer, PyObject *paths)
 
 static int add_foreign(Call *call, PyObject *peer, PyObject *header, PyObject *body)
 {
-    PyObject *item = PyTuple_Pack(3, peer, header, body);
+    PyObject *item = Py_BuildValue("(OOOI)", peer, header, body, call->fanout);
     int failed = !item || PyList_Append(call->foreign, item);
     Py_XDECREF(item);
     return failed ? -1 : 0;
@@ -444,7 +452,8 @@ static int add_job(Call *call, Sealer *sealer, const uint8_t *header, const uint
         return -1;
     }
     size_t n = call->jobs_used++;
-    call->jobs[n] = (Job){.sealer = sealer, .body = body, .body_size = (uint32_t)size, .clear = (uint16_t)clear};
+    call->jobs[n] = (Job){.sealer = sealer, .body = body, .body_size = (uint32_t)size,
+                           .clear = (uint16_t)clear, .fanout = call->fanout};
     memcpy(call->jobs[n].header, header, HEADER);
     if (sealer->call == calls) {
         call->jobs[sealer->last].next = n;
@@ -712,7 +721,7 @@ static int collect(Call *call, PyObject *fanouts)
     if (!call->bodies || !call->foreign)
         return -1;
     Py_ssize_t count = PyList_Size(fanouts);
-    for (Py_ssize_t n = 0; n < count; n++)
+    for (Py_ssize_t n = 0; n < count; n++, call->fanout++)
         if (collect_fanout(call, PyList_GetItem(fanouts, n)))
             return -1;
     return count < 0 ? -1 : 0;
@@ -723,7 +732,8 @@ static PyObject *report(const Call *call)
     PyObject *lefts = PyList_New(0);
     for (size_t n = 0; lefts && n < call->lefts_used; n++) {
         const Left *left = &call->lefts[n];
-        PyObject *item = Py_BuildValue("(y#O)", (char *)call->left + left->start, (Py_ssize_t)left->size, left->address);
+        PyObject *item = Py_BuildValue("(y#OI)", (char *)call->left + left->start, (Py_ssize_t)left->size, left->address,
+                                       left->fanout);
         if (!item || PyList_Append(lefts, item))
             Py_CLEAR(lefts);
         Py_XDECREF(item);
