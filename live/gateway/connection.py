@@ -35,6 +35,8 @@ from live.protocol.frames import (
 
 OUTBOX_BYTES: Final = 256 * 1024
 """What may wait for one reader."""
+IN_VAIN: Final = Rate(20, 400)
+"""Frames of one connection that come to nothing: pings, what is refused, what is dropped."""
 
 
 class Bucket:
@@ -122,6 +124,7 @@ class Connection:
         self._under_way: set[int] = set()
         self.budget = Budget(self.limits)
         """Replaced by the person's own once it is known who says hello."""
+        self._in_vain = Bucket(IN_VAIN)
         self._deadline = now + self.limits.hello_ms
         self.send(Ready(v=VERSION, limits=self.limits))
 
@@ -150,9 +153,9 @@ class Connection:
             if self.phase is Phase.WAITING:
                 self.close(Close.BAD_MESSAGE)
             elif wait := self.budget.commands.take(now):
-                self.send(Refused(ref=bad.ref, why="rate", wait=wait))
+                self._answer_in_vain(Refused(ref=bad.ref, why="rate", wait=wait), now)
             else:
-                self.send(Refused(ref=bad.ref, why="bad_command"))
+                self._answer_in_vain(Refused(ref=bad.ref, why="bad_command"), now)
         return None
 
     def greeted(self) -> None:
@@ -220,27 +223,34 @@ class Connection:
             self.close(Close.TOO_OLD)
             return None
         if isinstance(frame, Ping):
-            self.send(Pong(at=frame.at, now=clock))
+            self._answer_in_vain(Pong(at=frame.at, now=clock), now)
             return None
         return self._admit(frame, now)
 
     def _admit(self, frame: Client, now: int) -> Client | None:
         match frame:
             case Do(ref=ref) if len(self._under_way) >= self.limits.window or ref in self._under_way:
-                self.send(Refused(ref=ref, why="window"))
+                self._answer_in_vain(Refused(ref=ref, why="window"), now)
             case Do(ref=ref):
                 if wait := self.budget.commands.take(now):
-                    self.send(Refused(ref=ref, why="rate", wait=wait))
+                    self._answer_in_vain(Refused(ref=ref, why="rate", wait=wait), now)
                 else:
                     self._under_way.add(ref)
                     return frame
             case AskPage(ref=ref):
                 if wait := self.budget.pages.take(now):
-                    self.send(Refused(ref=ref, why="rate", wait=wait))
+                    self._answer_in_vain(Refused(ref=ref, why="rate", wait=wait), now)
                 else:
                     return frame
             case Signal() | Typing() if not self.budget.signals.take(now):
                 return frame
             case _:
-                pass
+                self._answer_in_vain(None, now)
         return None
+
+    def _answer_in_vain(self, answer: Server | None, now: int) -> None:
+        """Answer, if there is an answer, what comes to nothing; who goes on with it is closed."""
+        if self._in_vain.take(now):
+            self.close(Close.TOO_MANY)
+        elif answer is not None:
+            self.send(answer)

@@ -12,15 +12,22 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.frames import Frame
 from websockets.server import ServerProtocol
 
+from live.gateway.connection import Bucket
 from live.gateway.message import Message
+from live.protocol.frames import Rate
 
 EXTENSION: Final = "madoi.direct"
 """Where the ASGI scope's ``extensions`` hold the `DirectProtocol`."""
 HIGH_WATER: Final = 64 * 1024
 """Bytes that may wait in a transport; what comes after waits in the viewer's outbox, which has a rule."""
 LOW_WATER: Final = 16 * 1024
+SLICE: Final = 4096
+"""Bytes parsed at once; the loop reads up to 256 kB in one turn."""
+CONTROL: Final = Rate(20, 100)
+"""Pings, pongs, empty fragments and late frames of one connection; a browser sends a pong in 20 s."""
 
 
 class Inbox:
@@ -52,6 +59,10 @@ class Inbox:
         """Whether nothing is there."""
         return not self._messages
 
+    def clear(self) -> None:
+        """Forget what was not taken."""
+        self._messages.clear()
+
 
 class DirectProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, with a door for finished messages.
@@ -62,9 +73,10 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
-        self.queue = Inbox()  # type: ignore[assignment]
+        self.queue: Inbox = Inbox()  # type: ignore[assignment]
         self.drained: Callable[[], None] | None = None
         self._takes = True
+        self._control = Bucket(CONTROL)
         self._deflates = False
         if self.config.ws_per_message_deflate:
             # Without context takeover one deflated message serves all, and no connection keeps a window.
@@ -82,6 +94,45 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         """Bound what the transport holds."""
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse slice by slice: once a slice has ended the line, the rest is not worth memory."""
+        for start in range(0, len(data), SLICE):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + SLICE])
+
+    def handle_ping(self) -> None:
+        """Answer while the peer reads what it gets; a pong that waits for room is of no use to anybody."""
+        pongs = b"".join(self.conn.data_to_send())
+        if self._bears() and self._takes:
+            self.transport.write(pongs)
+
+    def handle_pong(self, event: Frame) -> None:
+        """Count, then take it as uvicorn does."""
+        if self._bears():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Count the empty ones: the others have a limit in the largest message."""
+        if event.data or self._bears():
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Count what comes after our close, which nobody reads; after an end take nothing."""
+        if self._bears() if self.close_sent else not self.transport.is_closing():
+            super().send_receive_event_to_app()
+
+    def _bears(self) -> bool:
+        """Take a frame that no rule of the room counts; who sends too many of them is cut off."""
+        if self._control.take(int(self.loop.time() * 1000)):
+            self.transport.abort()
+        return not self.transport.is_closing()
+
+    def keepalive_timeout(self) -> None:
+        """Nothing was heard for long: what waits for such a peer will not be fetched."""
+        super().keepalive_timeout()
+        self.transport.abort()
 
     async def run_asgi(self) -> None:
         """Hand ourselves to the application."""
@@ -134,9 +185,13 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def end(self, code: int) -> None:
-        """Begin the closing handshake (RFC 6455 §7.1.2); the application hears of a disconnection at once."""
+        """Begin the closing handshake (RFC 6455 §7.1.2); the application hears of a disconnection at once.
+
+        A peer that does not read is not waited for: after uvicorn's time for closing, what waits is lost.
+        """
         if self.close_sent or self.transport.is_closing():
             return
+        self.queue.clear()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
         try:
             self.conn.send_close(code)
@@ -148,7 +203,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def abort(self) -> None:
         """End at once; what waits is lost."""

@@ -38,7 +38,7 @@ CLOSE_MEANINGS: Final[dict[Close, str]] = {
     Close.TOO_SLOW: "More than the outbox holds was waiting for this reader; come back and resume.",
     Close.RESYNC: "The server lost its place; come back and resume.",
     Close.NO_PONG: "Nothing was heard from the client for too long.",
-    Close.TOO_MANY: "Too many connections from here, or to this server, right now.",
+    Close.TOO_MANY: "Too many connections from here or to this server, or too many frames for nothing.",
     Close.STORE_AWAY: "The server cannot reach its store; nothing is acknowledged meanwhile.",
     Close.BAD_TICKET: "The ticket in `hello` is unknown, used up, expired or for another session.",
     Close.BAD_MESSAGE: "A frame could not be read, or came out of turn.",

@@ -18,7 +18,7 @@ export const CLOSE = {
   RESYNC: 4010,
   /** Nothing was heard from the client for too long. */
   NO_PONG: 4012,
-  /** Too many connections from here, or to this server, right now. */
+  /** Too many connections from here or to this server, or too many frames for nothing. */
   TOO_MANY: 4013,
   /** The server cannot reach its store; nothing is acknowledged meanwhile. */
   STORE_AWAY: 4014,

@@ -10,11 +10,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from live.gateway.connection import OUTBOX_BYTES
+from live.gateway.direct import HIGH_WATER
 from live.gateway.host import SERVER
 from live.gateway.socket import origin_allowed
 from live.protocol.codes import SUBPROTOCOL, Close
 from live.protocol.frames import Done, Limits, Rate, Refused
 from rooms.chat import Post
+from tests.kit.frames import CONTINUATION, PING, PONG, TEXT, frame
 from tests.kit.polling import until
 from tests.kit.rooms import gateway
 from tests.kit.stuck import StuckReader
@@ -172,8 +174,8 @@ async def test_a_flood_is_refused_while_the_others_keep_receiving(node):
 
 
 async def send_all(viewer, frames):
-    for frame in frames:
-        await viewer.send(frame)
+    for one in frames:
+        await viewer.send(one)
 
 
 async def test_a_reader_who_stops_reading_is_closed_and_the_others_go_on(patient):
@@ -195,6 +197,62 @@ async def test_a_reader_who_stops_reading_is_closed_and_the_others_go_on(patient
         await canary.reached(done)
         assert canary.closed is None
         assert await asyncio.to_thread(stuck.read_to_the_close) == Close.TOO_SLOW
+
+
+FLOODS = {
+    "pings": frame(PING, b"p" * 125),
+    "empty pings": frame(PING),
+    "pongs": frame(PONG, b"p" * 125),
+    "empty fragments": frame(TEXT, b"[", fin=False) + frame(CONTINUATION, fin=False) * 100,
+    "JSON pings": frame(TEXT, b'{"t":"ping","at":1}'),
+    "bad commands": frame(TEXT, b'{"t":"do","ref":1,"nonce":"12345678","cmd":{"t":"nope"}}'),
+    "commands": frame(TEXT, b'{"t":"do","ref":1,"nonce":"12345678","cmd":{"t":"leave"}}'),
+}
+POURED = 16_000_000
+
+
+async def watched(node, flooding):
+    """Wait for a flood; the most that a transport held meanwhile, and the longest that the loop was away."""
+    loop, most, longest = asyncio.get_running_loop(), 0, 0.0
+    lines = node.server.server_state.connections
+    while not flooding.done():
+        began = loop.time()
+        most = max([most, *(line.transport.get_write_buffer_size() for line in lines)])
+        await asyncio.wait([flooding], timeout=0.01)
+        longest = max(longest, loop.time() - began)
+    return most, longest
+
+
+@pytest.mark.parametrize("greeted", [False, True], ids=["before hello", "after hello"])
+@pytest.mark.parametrize("what", FLOODS)
+async def test_asvs_15_2_2_who_floods_and_reads_nothing_is_cut_off(patient, what, greeted):
+    session = await patient.session()
+    async with (
+        patient.viewer(session, "attendee:canary") as canary,
+        patient.viewer(session, "moderator:mio") as mio,
+    ):
+        others = set(patient.server.server_state.connections)
+        stuck = StuckReader(patient.port, session)
+        await asyncio.to_thread(stuck.enter if greeted else stuck.open)
+        chunk = FLOODS[what] * (65536 // len(FLOODS[what]))
+        flooding = asyncio.create_task(asyncio.to_thread(stuck.pour, chunk, POURED))
+        most, longest = await watched(patient, flooding)
+        assert await flooding < POURED
+        assert most <= 2 * HIGH_WATER
+        assert longest < 1
+        await still_hears(canary, mio)
+        await until(lambda: set(patient.server.server_state.connections) <= others, within=20)
+        stuck.close()
+
+
+async def test_pings_at_a_human_pace_are_answered_before_and_after_hello(patient):
+    session = await patient.session()
+    async with connect(patient.url(session), subprotocols=[SUBPROTOCOL]) as eve:
+        for said in (None, HELLO):
+            if said:
+                await eve.send(said)
+            for _ in range(20):
+                await asyncio.wait_for(await eve.ping(), 5)
 
 
 async def test_a_room_whose_log_cannot_be_read_fails_alone(patient):

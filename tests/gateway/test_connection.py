@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live.gateway.connection import OUTBOX_BYTES, Bucket, Connection, Phase
+from live.gateway.connection import IN_VAIN, OUTBOX_BYTES, Bucket, Connection, Phase
 from live.gateway.message import Message
 from live.protocol.codes import Close
 from live.protocol.examples import CLIENT_EXAMPLES
@@ -222,3 +222,21 @@ def test_any_order_of_inputs_keeps_the_promises(steps):
         assert connection.waiting <= OUTBOX_BYTES + 50_000
         assert before is None or connection.closing is before
         assert (connection.phase is Phase.CLOSED) == (connection.closing is not None)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [PING, '{"t":"do","ref":1,"nonce":"12345678","cmd":{"t":"nope"}}', do(1), '{"t":"typing"}'],
+    ids=["pings", "bad commands", "commands too fast", "signals too fast"],
+)
+def test_asvs_15_2_2_who_goes_on_in_vain_is_closed_and_who_goes_slowly_is_not(data):
+    limits = {"commands": Rate(0.001, 1), "signals": Rate(0.001, 1)}
+    flood, patient = opened(**limits), opened(**limits)
+    for _ in range(IN_VAIN.burst + 2):
+        flood.receive(data, 0, 0)
+    assert flood.closing is Close.TOO_MANY
+    assert len(drained(flood)) <= IN_VAIN.burst
+    for second in range(IN_VAIN.burst + 2):
+        patient.receive(data, second * 1000, 0)
+        drained(patient)
+    assert patient.closing is None

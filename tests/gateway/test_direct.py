@@ -15,6 +15,9 @@ from tests.kit.rooms import gateway
 def test_what_the_seam_stands_on():
     for name in ("connection_made", "run_asgi", "resume_writing", "pause_writing", "receive", "send"):
         assert callable(getattr(WebSocketsSansIOProtocol, name)), name
+    events = set(WebSocketsSansIOProtocol.handle_events.__code__.co_names)
+    assert {"handle_ping", "handle_pong", "handle_cont", "handle_text", "handle_bytes"} <= events
+    assert "send_receive_event_to_app" in WebSocketsSansIOProtocol.handle_cont.__code__.co_names
     ours = set(DirectProtocol.end.__code__.co_names) | set(DirectProtocol.ready.fget.__code__.co_names)
     theirs = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
     for uses in (WebSocketsSansIOProtocol.handle_connect, DirectProtocol.begin):

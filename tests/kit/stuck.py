@@ -6,6 +6,7 @@ import socket
 import struct
 
 from live.protocol.codes import SUBPROTOCOL
+from tests.kit.frames import TEXT, frame
 
 
 class StuckReader:
@@ -18,7 +19,8 @@ class StuckReader:
         self._socket.connect(("127.0.0.1", port))
         self._session, self._name = session, name
 
-    def enter(self):
+    def open(self):
+        """Upgrade, and read the server's limits."""
         key = base64.b64encode(os.urandom(16)).decode()
         request = f"GET /rooms/{self._session}/socket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         request += f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
@@ -26,8 +28,26 @@ class StuckReader:
         data = b""
         while b'"ready"' not in data:
             data += self._socket.recv(1000)
+
+    def enter(self):
+        """Open, and say hello."""
+        self.open()
         hello = b'{"t":"hello","v":1,"ticket":"attendee:%s"}' % self._name.encode()
-        self._socket.sendall(bytes([0x81, 0x80 | len(hello)]) + bytes(4) + hello)
+        self._socket.sendall(frame(TEXT, hello))
+
+    def pour(self, chunk, most):
+        """Send the same bytes until the line is gone, `most` at most; returns how many went."""
+        sent = 0
+        try:
+            while sent < most:
+                self._socket.sendall(chunk)
+                sent += len(chunk)
+        except OSError:  # reset, broken, or nobody reads any more
+            pass
+        return sent
+
+    def close(self):
+        self._socket.close()
 
     def read_to_the_close(self):
         data = b""
