@@ -25,7 +25,6 @@ from live.protocol.frames import Limits as SocketLimits
 from live.settings import Settings
 from live.web.bodies import PublisherLine, PublisherStream
 from live.web.desk import Bearer, Desk
-from live.web.origins import origin_of
 from live.web.ports import Tier
 from live.web.problems import Problem
 from rooms import Act, Command, Level, Role, Room, StageTruth
@@ -131,8 +130,6 @@ def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
             return None
         return await _caller(desk, session, bearer)
 
-    own = (origin_of(settings.public_url),) if settings.public_url else ()
-    others = tuple(origin_of(url) for url in settings.origins)
     given = settings.limits
     limits = SocketLimits(
         hello_ms=int(given.hello * 1000),
@@ -140,7 +137,7 @@ def socket_route(hub: Hub, desk: Desk, settings: Settings) -> WebSocketRoute:
         pages=Rate(given.pages, given.pages_burst),
         signals=Rate(given.signals, given.signals_burst),
     )
-    return RoomSocket(hub, authenticate, own + others, limits, most_of_one=given.sockets).route()
+    return RoomSocket(hub, authenticate, desk.origins.admits, limits, most_of_one=given.sockets).route()
 
 
 async def _caller(desk: Desk, session: str, bearer: Bearer) -> Caller:

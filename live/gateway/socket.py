@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -32,26 +31,11 @@ CLOSE_SECONDS: Final = 15.0
 """How long a reader may take to fetch what was written before the close."""
 LOOK_SECONDS: Final = 0.5
 """How soon it is noticed that a reader who does not read is gone."""
-DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-def origin_allowed(headers: Headers, allowed: Collection[str] = ()) -> bool:
-    """Tell whether a page of this origin may open a socket here.
-
-    Programs send no Origin and are let through: nothing about a socket is authorised by cookies. Pages must
-    come from the host that they connect to, or from an origin in `allowed` (RFC 6454, serialised).
-    """
-    origin = headers.get("origin")
-    if origin is None or origin in allowed:
-        return True
-    try:
-        page = urlsplit(origin)
-        here = urlsplit(f"//{headers.get('host', '')}")
-        default = DEFAULT_PORTS.get(page.scheme)
-        same = (page.hostname, page.port or default) == (here.hostname, here.port or default)
-    except ValueError:
-        return False
-    return page.scheme in {"http", "https"} and bool(page.hostname) and same
+def from_no_page(connection: HTTPConnection) -> bool:
+    """Tell whether a program connects: pages always say where they come from (`Origin`)."""
+    return "origin" not in connection.headers
 
 
 class RoomSocket:
@@ -60,7 +44,7 @@ class RoomSocket:
     Args:
         hub: Where rooms are.
         authenticate: Tells who holds a ticket.
-        origins: Origins of pages that may connect besides our own host's.
+        admits: Tells from the upgrade request whether its page, if it comes from one, is ours.
         limits: What one connection may do.
         most: Sockets at once; above it they are asked to come back.
         most_of_one: Sockets of one address at once; above it they are asked to come back.
@@ -70,7 +54,7 @@ class RoomSocket:
         self,
         hub: Hub,
         authenticate: Authenticate,
-        origins: Collection[str] = (),
+        admits: Callable[[HTTPConnection], bool] = from_no_page,
         limits: Limits | None = None,
         *,
         most: int = CONNECTIONS,
@@ -78,7 +62,7 @@ class RoomSocket:
     ) -> None:
         self._hub = hub
         self._authenticate = authenticate
-        self._origins = frozenset(origins)
+        self._admits = admits
         self._limits = limits
         self._most, self._most_of_one = most, most_of_one
         self._open = 0
@@ -91,7 +75,7 @@ class RoomSocket:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection from the upgrade to its end."""
-        if not origin_allowed(websocket.headers, self._origins):
+        if not self._admits(websocket):
             await websocket.close()  # before the upgrade: HTTP 403
             return
         spoken = SUBPROTOCOL in websocket.scope["subprotocols"]

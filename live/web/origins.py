@@ -15,6 +15,8 @@ class Origins:
 
     With `public_url` set, our origin is that one. Without, it is whatever the browser says it asked for
     (scheme and `Host`), which suits a machine that is reached under several names at home.
+    The socket's upgrade obeys the same rule: a page at a name that was bound to our address anew (DNS
+    rebinding) is no page of ours once `public_url` is set.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -28,7 +30,15 @@ class Origins:
 
     def allows(self, request: HTTPConnection, origin: str | None) -> bool:
         """Tell whether an `Origin` header names a page that may act for its user."""
-        return origin is not None and (origin == self.own(request) or origin in self._others)
+        try:
+            return origin is not None and (origin == self.own(request) or origin in self._others)
+        except ValueError:  # a `Host` that is none
+            return False
+
+    def admits(self, request: HTTPConnection) -> bool:
+        """Tell whether a request without a cookie's power may pass: a program's (no `Origin`), our pages'."""
+        origin = request.headers.get("origin")
+        return origin is None or self.allows(request, origin)
 
     def check_anonymous(self, request: HTTPConnection) -> None:
         """Let programs (no `Origin`) and our pages pass.
@@ -36,8 +46,7 @@ class Origins:
         Raises:
             Problem: another site's page asks, which could only be to put its cookie into our user's browser.
         """
-        origin = request.headers.get("origin")
-        if request.scope["method"] not in SAFE and origin is not None and not self.allows(request, origin):
+        if request.scope["method"] not in SAFE and not self.admits(request):
             raise Problem("origin_refused")
 
     def check_cookie(self, request: HTTPConnection) -> None:
