@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from live.addresses import subscriber_of
 from live.gateway.connection import Budget, Connection
 from live.gateway.direct import EXTENSION, DirectProtocol
 from live.gateway.hub import Hub, Visit, clock
@@ -83,7 +84,7 @@ class RoomSocket:
         line = _Line(websocket, Connection(_now(), self._limits))
         if not spoken:
             line.connection.close(Close.TOO_OLD)
-        address = websocket.client.host if websocket.client else ""
+        address = subscriber_of(websocket.client.host) if websocket.client else ""
         if self._open >= self._most or self._open_of[address] >= self._most_of_one:
             line.connection.close(Close.TOO_MANY)
         self._open += 1

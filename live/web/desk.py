@@ -11,12 +11,14 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
+from live.addresses import subscriber_of
 from live.settings import Settings
 from live.stores import Store
 from live.tickets import SOCKET_SECONDS, BadTicket, Claims, Purpose, Tickets
 from live.web.cookies import ORGANISER, cookie
 from live.web.origins import Origins
 from live.web.ports import Media, Rooms
+from live.web.probe import Probe
 from live.web.problems import Problem
 from live.web.rates import Rates
 from live.web.register import Register
@@ -99,6 +101,7 @@ class Desk:
     entries: Rates = field(init=False)
     checks: Rates = field(init=False)
     offers: Rates = field(init=False)
+    probe: Probe = field(init=False)
 
     def __post_init__(self) -> None:
         self.origins = Origins(self.settings)
@@ -106,6 +109,7 @@ class Desk:
         self.entries = Rates(self.settings.limits.entries)
         self.checks = Rates(self.settings.limits.checks)
         self.offers = Rates(self.settings.limits.offers)
+        self.probe = Probe(self.store.check)
 
     @property
     def public_url(self) -> str:
@@ -113,19 +117,21 @@ class Desk:
         return (self.settings.public_url or f"http://localhost:{self.port}").rstrip("/")
 
     def is_organiser(self, request: HTTPConnection) -> bool:
-        """Tell whether the organiser asks; a wrong bearer token counts as an attempt.
+        """Tell whether the organiser asks.
 
         Raises:
-            Problem: the cookie is right but another site's page sends it, or the address has tried too often.
+            Problem: the cookie is right but another site's page sends it; or the token is right but may have
+                been guessed, because the address has failed too often.
         """
         given = cookie(request, ORGANISER)
         if given is not None and self._reads(given, ORGANISER):
             self.origins.check_cookie(request)
             return True
         token = bearer_token(request)
-        if token is not None:
-            self.check_attempts(request)
-        return token is not None and hmac.compare_digest(token.encode(), self.organiser_token.encode())
+        if token is None or not hmac.compare_digest(token.encode(), self.organiser_token.encode()):
+            return False
+        self.check_attempts(request)
+        return True
 
     def require_organiser(self, request: HTTPConnection) -> None:
         """Let only the organiser pass.
@@ -133,7 +139,6 @@ class Desk:
         Raises:
             Problem: somebody else asks, or the address has tried too often.
         """
-        self.check_attempts(request)
         if not self.is_organiser(request):
             if bearer_token(request) is not None:
                 self.failed_attempt(request)
@@ -152,12 +157,7 @@ class Desk:
         """
         text = bearer_token(request)
         if text is not None:
-            self.check_attempts(request)
-            try:
-                bearer = await self.bearer_of(session, text)
-            except Problem:
-                self.failed_attempt(request)
-                raise
+            bearer = await self.bearer_by(request, session, text)
             if binds:
                 await self.bind(text, bearer, PROGRAM)
             return bearer
@@ -167,6 +167,20 @@ class Desk:
         bearer = await self._seated(session, seat)
         self.origins.check_cookie(request)
         return bearer
+
+    async def bearer_by(self, request: HTTPConnection, session: str, text: str) -> Bearer:
+        """Return who a ticket stands for that a request brings; a wrong one counts against its address.
+
+        A right one passes whatever others behind the same address have tried: nobody guesses a signature.
+
+        Raises:
+            Problem: it is wrong, or wrong once too often.
+        """
+        try:
+            return await self.bearer_of(session, text)
+        except Problem:
+            self.failed_attempt(request)
+            raise
 
     async def bearer_of(self, session: str, text: str) -> Bearer:
         """Return who a link ticket of this session stands for.
@@ -195,9 +209,7 @@ class Desk:
             return
         key = f"link:{hashlib.sha256(text.encode()).hexdigest()}"
         mark = hashlib.sha256(user.encode()).digest()
-        if await self.store.claim_once(key, LINK_SECONDS):
-            await self.store.put_fact(key, mark, LINK_SECONDS)
-        elif not hmac.compare_digest(await self.store.fact(key) or b"", mark):
+        if not hmac.compare_digest(await self.store.hold(key, mark, LINK_SECONDS), mark):
             raise Problem("link_used")
 
     async def bearer_of_hello(self, session: str, text: str) -> Bearer:
@@ -219,14 +231,24 @@ class Desk:
         return Bearer(claims.person, claims.role, registered=claims.registered, generation=claims.generation)
 
     def check_attempts(self, request: HTTPConnection) -> None:
-        """Refuse an address that has failed too often of late."""
+        """Refuse an address that has failed too often of late.
+
+        Raises:
+            Problem: `too_many`.
+        """
         wait = self.attempts.wait(address(request), self.now() * 1000)
         if wait:
             raise Problem("too_many", wait=wait)
 
     def failed_attempt(self, request: HTTPConnection) -> None:
-        """Count a wrong token or ticket against its address."""
-        self.attempts.take(address(request), self.now() * 1000)
+        """Count a wrong token or ticket against its address.
+
+        Raises:
+            Problem: `too_many`, it has failed too often of late.
+        """
+        wait = self.attempts.take(address(request), self.now() * 1000)
+        if wait:
+            raise Problem("too_many", wait=wait)
 
     async def read(self, request: Request, takes: type[T]) -> T:
         """Read and decode a JSON body.
@@ -299,5 +321,5 @@ def bearer_token(request: HTTPConnection) -> str | None:
 
 
 def address(request: HTTPConnection) -> str:
-    """Return the client's address, as far as a trusted proxy or the socket says it."""
-    return request.client.host if request.client else "?"
+    """Return whom limits count as one, as far as a trusted proxy or the socket says who it is."""
+    return subscriber_of(request.client.host) if request.client else "?"

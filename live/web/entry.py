@@ -47,13 +47,8 @@ async def organiser_leave(call: Call) -> Response:
 async def enter(call: Call) -> Response:
     """Change a link's ticket for a seat: a personal ticket's person, or a new one with a name."""
     desk, body = call.desk, call.body
-    desk.check_attempts(call.request)
     record = await desk.register.find(call.session)
-    try:
-        bearer = await desk.bearer_of(call.session, body.ticket)
-    except Problem:
-        desk.failed_attempt(call.request)
-        raise
+    bearer = await desk.bearer_by(call.request, call.session, body.ticket)
     if record.state == "closed":
         raise Problem("ended")
     wait = desk.entries.take(address(call.request), desk.now() * 1000)

@@ -7,7 +7,6 @@ from typing import Final
 import httpx
 from starlette.responses import Response
 
-from live.stores import StoreAway
 from live.telemetry import Numbers, merged
 from live.web.bodies import Health
 from live.web.desk import Desk
@@ -35,10 +34,8 @@ async def readyz(call: Call) -> Health:
     """Say that the server can do its work: the store writes, and nobody is shutting it down."""
     if call.desk.draining:
         raise Problem("server_fault", "draining", status=503)
-    try:
-        await call.desk.store.check()
-    except StoreAway as error:
-        raise Problem("store_away", wait=1000) from error
+    if not await call.desk.probe.writes():
+        raise Problem("store_away", wait=1000)
     return Health("ready", server_version())
 
 

@@ -128,9 +128,12 @@ class MadoiServer:
         """The organiser's link."""
         return f"{self.url}/organise#token={TOKEN}"
 
-    def ask(self, method: str, path: str, body: Any = None, ticket: str | None = TOKEN) -> httpx.Response:
-        """One request; `ticket` is the bearer, None for nobody."""
-        headers = {"Authorization": f"Bearer {ticket}"} if ticket else {}
+    def ask(
+        self, method: str, path: str, body: Any = None, ticket: str | None = TOKEN, **headers: str
+    ) -> httpx.Response:
+        """One request; `ticket` is the bearer, None for nobody; `X_Forwarded_For` is `X-Forwarded-For`."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers |= {"Authorization": f"Bearer {ticket}"} if ticket else {}
         return httpx.request(method, self.url + path, json=body, headers=headers, timeout=20)
 
     def make_session(self, title: str = "勉強会", **fields: Any) -> MadeSession:

@@ -135,14 +135,22 @@ def test_behind_tls_the_cookie_belongs_to_this_host_alone(server, made):
     assert answer.headers["strict-transport-security"]
 
 
-def test_guessing_is_slowed_down(tmp_path):
+def test_asvs_6_3_1_guessing_is_slowed_down_and_shuts_nobody_out(tmp_path):
     server = MadoiServer(tmp_path / "data", limits_attempts="5").start()
     try:
+        made = server.make_session()
         codes = [server.ask("GET", "/api/sessions", ticket=f"guess-{n}").status_code for n in range(7)]
         assert codes == [401] * 5 + [429] * 2
-        assert server.ask("GET", "/api/sessions", ticket=TOKEN).status_code == 429
+        assert server.ask("GET", "/api/sessions", ticket=TOKEN).status_code == 429, "a token may be guessed"
         answer = server.ask("GET", "/api/sessions", ticket="guess")
         assert answer.json()["wait"] > 0
         assert int(answer.headers["retry-after"]) >= 1
+        place = f"/api/sessions/{made.id}"
+        assert server.ask("POST", f"{place}/enter", {"ticket": "guess", "name": "甲"}).status_code == 429
+        for path in (f"{place}/me", f"{place}/export"):
+            assert server.ask("GET", path, ticket="guess").status_code == 429
+            assert server.ask("GET", path, ticket=made.ticket("moderator")).status_code == 200, path
+        with browser(server) as page:
+            assert enter(page, made, name="甲").status_code == 200
     finally:
         assert server.stop() == 0

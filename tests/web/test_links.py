@@ -1,6 +1,7 @@
 """Who a link lets in, how often, and what ends when it is void; OWASP ASVS 5.0 7.4, 8.3, 9.2."""
 
 import asyncio
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -8,9 +9,13 @@ import pytest
 from live.demo.line import Line
 from live.demo.pictures import Picture
 from live.demo.whip import Peer
+from live.stores import StoreAway
 from live.telemetry import Numbers
+from live.web.desk import PROGRAM, Bearer, Desk
 from live.web.operation import Access
+from live.web.problems import Problem
 from live.web.routes import operations
+from rooms import Role
 from tests.kit.polling import until
 from tests.web.test_socket import hello
 
@@ -53,6 +58,29 @@ async def test_asvs_9_2_a_programs_key_opens_no_browser_but_the_program_again(se
         assert (await hello(server, made.id, ticket))["t"] == "welcome"
     with browser(server) as page:
         assert enter(page, made.id, ticket).json()["code"] == "link_used"
+
+
+async def test_a_link_whose_first_use_broke_off_opens_for_the_same_browser_alone(store):
+    """Whatever is written when the server dies, it is enough for the one and nothing for others."""
+
+    class Dying:
+        def __getattr__(self, name):
+            async def last(*args):
+                await getattr(store, name)(*args)
+                raise StoreAway("the server died after its first write")
+
+            return last
+
+    bearer = Bearer("p-sato", Role.SPEAKER, registered=True)
+    with pytest.raises(StoreAway):
+        await Desk.bind(SimpleNamespace(store=Dying()), "ticket", bearer, "browser:first")
+    desk = SimpleNamespace(store=store)
+    for _ in range(2):
+        await Desk.bind(desk, "ticket", bearer, "browser:first")
+        for other in ("browser:second", PROGRAM):
+            with pytest.raises(Problem) as refused:
+                await Desk.bind(desk, "ticket", bearer, other)
+            assert refused.value.body.code == "link_used"
 
 
 def test_fifty_browsers_at_once_are_one(server, made):
