@@ -89,7 +89,7 @@ async def running(settings: Settings, port: int, seat: Seat = ALONE) -> AsyncIte
         )
         stack.push_async_callback(_stop, asyncio.create_task(keep_serving(store), name="serving"))
         numbers = Numbers()
-        hub = Hub(store, numbers=numbers)
+        hub = Hub(store, numbers=numbers, waiting=settings.limits.waiting)
         await hub.start()
         stack.push_async_callback(hub.close)
         register, rooms, outsiders = Register(store), HubRooms(hub), dict[str, set[str]]()

@@ -93,6 +93,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offers: Annotated[
         int, msgspec.Meta(ge=1), _says("WHIP and WHEP offers and answers of one person per minute")
     ] = 60
+    waiting: Annotated[
+        int, msgspec.Meta(ge=1), _says("people who may wait at one session's door; more are refused")
+    ] = 2000
     sockets: Annotated[int, msgspec.Meta(ge=1), _says("WebSockets of one address at once")] = 1000
     hello: Annotated[float, msgspec.Meta(gt=0), _says("seconds in which a WebSocket has to say hello")] = 5
     commands: Annotated[

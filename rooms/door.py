@@ -357,6 +357,8 @@ class Arrive(Command, frozen=True, tag="arrive"):
     at_the_door: ClassVar = True
     after_removal: ClassVar = True
     registered: bool = False
+    most_waiting: int | None = None
+    """Who would be one more than so many in the line is refused."""
 
     def decide(self, room: "Room", asked: Asked) -> list[Event]:
         """Let in who needs no knock; others wait."""
@@ -384,9 +386,14 @@ class Arrive(Command, frozen=True, tag="arrive"):
             if asked.role in STAFF_ROLES:
                 raise Refused("removed")
             # Who was sent back knocks to be seen again; coming again is no knock.
-            return [] if known.standing is Standing.SENT_BACK else waiting_at(person)
+            return [] if known.standing is Standing.SENT_BACK else self._wait(room, person)
         if asked.role is not Role.ATTENDEE or self._is_welcome(room, known):
             return entering(person)
+        return self._wait(room, person)
+
+    def _wait(self, room: "Room", person: Person) -> list[Event]:
+        if self.most_waiting is not None and len(room.door.waiting()) >= self.most_waiting:
+            raise Refused("full", at=self.most_waiting)
         return waiting_at(person)
 
     def _is_welcome(self, room: "Room", known: Person | None) -> bool:

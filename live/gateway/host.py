@@ -39,7 +39,7 @@ from live.telemetry import Numbers
 from rooms import Asked, Command, Entry, Level, Role, Room, State, due
 from rooms import Refused as Refusal
 from rooms.chat import Post
-from rooms.door import CardAtDoorChanged, CardChanged, Filed, Forgotten, TellCard
+from rooms.door import CardAtDoorChanged, CardChanged, Filed, Forgotten, Knock, TellCard
 from rooms.session import LinksVoided
 from rooms.stage import ExpireSeat
 
@@ -84,6 +84,7 @@ class Setting(msgspec.Struct, frozen=True):
         paging: Who may read old entries from the store at the same time.
         staged: Called with the session and what another node whispers about its stage.
         counts: Where it is counted what happens.
+        waiting: How many may wait at one door.
     """
 
     store: Store
@@ -94,6 +95,7 @@ class Setting(msgspec.Struct, frozen=True):
     paging: asyncio.Semaphore
     staged: Callable[[str, bytes], None]
     counts: Numbers
+    waiting: int
 
 
 class Host:
@@ -167,6 +169,9 @@ class Host:
 
     def wish(self, caller: Caller, command: Command, nonce: str, settle: Callable[[Outcome], None]) -> None:
         """Ask a command; `settle` learns the outcome once."""
+        if isinstance(command, Knock) and len(self.room.door.waiting()) >= self._setting.waiting:
+            settle(Refusal("full", at=self._setting.waiting))
+            return
         blinding = self._setting.blinding
         asked = Asked(
             person=caller.person,

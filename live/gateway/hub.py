@@ -28,6 +28,8 @@ SLOW_TICK_SECONDS: Final = 0.5
 IDLE_MS: Final = 60_000
 """A room without viewers and questions is closed after so long."""
 DRAIN_SECONDS: Final = 2.0
+WAITING: Final = 2000
+"""People at one door."""
 REFUSED_AT_THE_DOOR: Final = {
     "removed": Close.REMOVED,
     "bad_ticket": Close.BAD_TICKET,
@@ -74,9 +76,13 @@ class Hub:
     """
 
     def __init__(
-        self, store: Store, clock: Callable[[], int] = clock, numbers: Numbers | None = None
+        self,
+        store: Store,
+        clock: Callable[[], int] = clock,
+        numbers: Numbers | None = None,
+        waiting: int = WAITING,
     ) -> None:
-        self._store = store
+        self._store, self._waiting = store, waiting
         self.counts = numbers or Numbers()
         self._clock = clock
         self._setting: Setting | None = None
@@ -97,7 +103,15 @@ class Hub:
         blinding = Blinding(await self._store.secret())
         paging = asyncio.Semaphore(PAGING)
         self._setting = Setting(
-            self._store, blinding, self._clock, fresh, self._changed, paging, self._staged, self.counts
+            self._store,
+            blinding,
+            self._clock,
+            fresh,
+            self._changed,
+            paging,
+            self._staged,
+            self.counts,
+            self._waiting,
         )
         self._ticking = asyncio.create_task(self._tick(), name="hub tick")
 
@@ -285,7 +299,7 @@ class Hub:
                 connection.close(Close.ENDED)
                 return None
             caller = await host.named(caller)
-            await host.ask(caller, Arrive(registered=caller.registered))
+            await host.ask(caller, Arrive(registered=caller.registered, most_waiting=self._waiting))
             stamp = await self._store.stamp(session)
             member = self._member(host, caller, line, stamp)
             reached = await host.page_in(member, hello, line.drained)

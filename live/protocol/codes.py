@@ -44,7 +44,7 @@ CLOSE_MEANINGS: Final[dict[Close, str]] = {
     Close.BAD_MESSAGE: "A frame could not be read, or came out of turn.",
     Close.NO_HELLO: "No `hello` came within its time.",
     Close.REMOVED: "A moderator removed this person, or the person left on purpose.",
-    Close.FULL: "The session has no place left.",
+    Close.FULL: "Too many people wait at the session's door; try again later.",
     Close.TOO_OLD: "The client speaks a version that the server no longer speaks; load the page again.",
     Close.TAKEN_OVER: "The same person connected from another tab or device, which goes on.",
     Close.ENDED: "The session is closed for good.",

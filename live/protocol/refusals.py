@@ -17,7 +17,7 @@ DOMAIN_REFUSALS: Final[dict[str, str]] = {
     "ended": "The session is closed.",
     "exists": "The session has been opened before.",
     "forbidden": "Not with this role.",
-    "full": "All places (`at`) are taken.",
+    "full": "All places (`at`) are taken, inside or, for who knocks, in the line at the door.",
     "hands_closed": "Hands cannot be raised now.",
     "held_for_review": "While messages are reviewed, written ones cannot be changed.",
     "live_taken": "Question number `at` is being answered.",

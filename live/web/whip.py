@@ -215,7 +215,8 @@ class Doorway:
         if bearer.shared and await self._desk.store.card(session, bearer.person) is None:
             name = request.query_params.get("name") or "WHIP"
             await put_card(self._desk, session, Card(bearer.person, name, bearer.role))
-        command = Arrive(registered=bearer.registered)
+        most = self._desk.settings.limits.waiting
+        command = Arrive(registered=bearer.registered, most_waiting=most)
         await self._desk.rooms.ask(session, bearer.person, bearer.role, command, bearer.generation)
         room = await self._desk.rooms.room(session)
         standing = _standing(room, bearer)

@@ -30,7 +30,7 @@ export const CLOSE = {
   NO_HELLO: 4502,
   /** A moderator removed this person, or the person left on purpose. */
   REMOVED: 4503,
-  /** The session has no place left. */
+  /** Too many people wait at the session's door; try again later. */
   FULL: 4504,
   /** The client speaks a version that the server no longer speaks; load the page again. */
   TOO_OLD: 4505,
@@ -74,7 +74,7 @@ export type RefusalCode =
   | "exists"
   /** Not with this role. */
   | "forbidden"
-  /** All places (`at`) are taken. */
+  /** All places (`at`) are taken, inside or, for who knocks, in the line at the door. */
   | "full"
   /** Hands cannot be raised now. */
   | "hands_closed"

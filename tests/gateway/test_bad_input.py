@@ -1,6 +1,7 @@
 """What one client does wrong is that client's affair: a canary in the same room keeps receiving."""
 
 import asyncio
+import contextlib
 import secrets
 
 import msgspec
@@ -13,7 +14,9 @@ from live.gateway.direct import HIGH_WATER
 from live.gateway.host import SERVER
 from live.protocol.codes import SUBPROTOCOL, Close
 from live.protocol.frames import Done, Limits, Rate, Refused
+from rooms import State
 from rooms.chat import Post
+from rooms.door import Admit, Knock, SendBack
 from tests.kit.frames import CONTINUATION, PING, PONG, TEXT, frame
 from tests.kit.polling import until
 from tests.kit.rooms import gateway
@@ -285,3 +288,21 @@ async def test_asvs_15_2_2_one_address_takes_so_many_sockets_and_gets_places_bac
         await until(inside)
         for one in held:
             await one.drop()
+
+
+async def test_asvs_2_4_1_so_many_wait_at_one_door_and_the_others_hear_that_it_is_full(tmp_path):
+    async with gateway(tmp_path, waiting=2) as node:
+        session, other = await node.session(State.DOORS), await node.session(State.DOORS)
+        async with node.viewer(session, "moderator:mio") as mio, contextlib.AsyncExitStack() as stack:
+            held = [node.viewer(session, f"attendee:p{n}?") for n in range(2)]
+            for one in held:
+                await stack.enter_async_context(one)
+            eve = await node.viewer(session, "attendee:eve?").connect()
+            assert await eve.gone() == Close.FULL
+            await stack.enter_async_context(node.viewer(other, "attendee:eve?"))
+            assert isinstance(await mio.do(SendBack(person="p0")), Done)
+            await stack.enter_async_context(node.viewer(session, "attendee:eve?"))
+            refused = await held[0].do(Knock())
+            assert (refused.why, refused.at) == ("full", 2)
+            assert isinstance(await mio.do(Admit(person="eve")), Done)
+            assert isinstance(await held[0].do(Knock()), Done)

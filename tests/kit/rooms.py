@@ -8,7 +8,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from live.gateway.host import SERVER
-from live.gateway.hub import Hub, clock
+from live.gateway.hub import WAITING, Hub, clock
 from live.gateway.serving import UVICORN, DrainingServer, listen
 from live.gateway.socket import RoomSocket
 from live.gateway.viewing import Caller
@@ -36,9 +36,9 @@ async def authenticate(_session, ticket):
 class Gateway:
     """One node; several may share a store."""
 
-    def __init__(self, store, **options):
+    def __init__(self, store, waiting=WAITING, **options):
         self.now = 0
-        self.hub = Hub(store, clock=lambda: clock() + self.now)
+        self.hub = Hub(store, clock=lambda: clock() + self.now, waiting=waiting)
         self._socket = RoomSocket(self.hub, authenticate, **options)
 
     async def __aenter__(self):

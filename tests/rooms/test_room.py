@@ -86,6 +86,22 @@ def test_the_capacity_holds_whoever_admits():
     assert made.room.door.inside(Role.ATTENDEE) == ["ben", "chie"]
 
 
+def test_the_line_at_the_door_has_an_end_and_who_stands_in_it_keeps_the_place():
+    made = table(inside=False)
+    for who in ("aoi", "ben"):
+        made.ask(who, Arrive(most_waiting=2))
+    with pytest.raises(Refused, match="full") as refused:
+        made.ask("chie", Arrive(most_waiting=2))
+    assert refused.value.at == 2
+    assert "chie" not in made.room.door.people
+    assert made.ask("aoi", Arrive(most_waiting=2)) == []
+    made.ask("sara", Arrive(registered=True, most_waiting=2))
+    assert standing(made, "sara") == "inside", "who need not wait is not concerned"
+    made.ask("mika", Admit(person="ben"))
+    made.ask("chie", Arrive(most_waiting=2))
+    assert made.room.door.waiting() == ["aoi", "chie"]
+
+
 def test_a_person_sent_back_may_knock_again_and_a_blocked_one_may_not():
     made = table(inside=False)
     made.ask("aoi", Arrive())
