@@ -180,6 +180,9 @@ export class Client {
 
   #read(frame: Frame): void {
     switch (frame.t) {
+      case "ready":
+        this.outbox.allow(frame.limits.window);
+        break;
       case "welcome":
         this.#welcome(frame);
         break;

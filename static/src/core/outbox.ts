@@ -1,6 +1,6 @@
 import { readJson, type Store, writeJson } from "./store.ts";
 
-/** How many commands may be under way at once. */
+/** How many commands may be under way at once, until the server says it. */
 export const WINDOW = 8;
 /** How many commands may wait for the line; past this a new one is refused on the spot. */
 export const LIMIT = 200;
@@ -56,6 +56,7 @@ export class Outbox<C extends AnyCmd = AnyCmd> {
   #items: Item<C>[];
   #ports: Ports<C>;
   #pausedUntil = 0;
+  #window = WINDOW;
   #waiting = new Map<string, (outcome: Outcome) => void>();
 
   constructor(ports: Ports<C>) {
@@ -80,13 +81,18 @@ export class Outbox<C extends AnyCmd = AnyCmd> {
     return { nonce, outcome };
   }
 
+  /** How many commands this server takes under way at once. */
+  allow(window: number): void {
+    this.#window = window;
+  }
+
   /** The commands to send now, in order, marked as sent. Never more than the window under way. */
   due(): Item<C>[] {
     if (this.#ports.now() < this.#pausedUntil) return [];
     const underway = this.#items.filter((item) => item.state === "sent").length;
     const next = this.#items
       .filter((item) => item.state === "queued")
-      .slice(0, Math.max(0, WINDOW - underway));
+      .slice(0, Math.max(0, this.#window - underway));
     if (next.length === 0) return [];
     const chosen = new Set(next.map((item) => item.nonce));
     this.#items = this.#items.map((item) => (chosen.has(item.nonce) ? { ...item, state: "sent" } : item));

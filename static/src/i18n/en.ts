@@ -281,7 +281,10 @@ export const en = {
         title: "You are no longer in this session",
         words: "A moderator ended your participation. If this is a mistake, please write to the organiser.",
       },
-      4504: { title: "Many people are waiting", words: "Nobody more fits at the door just now. Please try again in a few minutes." },
+      4504: {
+        title: "Many people are waiting",
+        words: "Nobody more fits at the door just now. Please try again in a few minutes.",
+      },
       4505: { title: "There is a newer version", words: "Please load the page again." },
       4509: {
         title: "You are here in another window",

@@ -78,7 +78,21 @@ class Net {
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 const you: You = { id: "me", role: "attendee", level: 1, name: "山田", alias: "x" };
-const ready = { t: "ready", v: 1 } as Frame;
+const rate = { per_second: 5, burst: 20 };
+const ready: Frame = {
+  t: "ready",
+  v: 1,
+  limits: {
+    frame_bytes: 16384,
+    window: 2,
+    hello_ms: 5000,
+    ping_ms: 20_000,
+    silence_ms: 90_000,
+    commands: rate,
+    pages: rate,
+    signals: rate,
+  },
+};
 const welcome = (change: Partial<You> = {}, epoch = 1, seq = 5): Frame => ({
   t: "welcome",
   epoch,
@@ -230,6 +244,14 @@ test("a rate refusal is not a failure: the same nonce goes out again after its w
   expect(net.sent("do")).toHaveLength(1);
   await net.pass(900);
   expect(net.sent("do")[1]?.nonce).toBe(first?.nonce);
+});
+
+test("no more commands are under way than the server said that it takes", async () => {
+  const { net, client } = await connected();
+  for (const text of ["a", "b", "c"]) void client.ask({ t: "post", text });
+  expect(net.sent("do").map(({ cmd }) => (cmd as { text: string }).text)).toEqual(["a", "b"]);
+  net.say({ t: "done", ref: net.sent("do")[0]?.ref as number, seq: 5 });
+  expect(net.sent("do").map(({ cmd }) => (cmd as { text: string }).text)).toEqual(["a", "b", "c"]);
 });
 
 test("history comes by page and is asked for once at a time", async () => {
