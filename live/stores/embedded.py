@@ -205,6 +205,10 @@ class EmbeddedStore:
     async def put_session(self, session: str, body: bytes) -> None:
         await self._run("insert or replace into session values (?, ?)", session, body)
 
+    async def swap_session(self, session: str, before: bytes, after: bytes) -> bool:
+        sql = "update session set body = ? where id = ? and body = ?"
+        return await self._do(lambda db: db.execute(sql, (after, session, before)).rowcount == 1)
+
     async def session(self, session: str) -> bytes | None:
         return await self._one("select body from session where id = ?", session)
 

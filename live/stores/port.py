@@ -164,6 +164,9 @@ class Store(Protocol):
     async def put_session(self, session: str, body: bytes) -> None:
         """Keep a session's line in the index."""
 
+    async def swap_session(self, session: str, before: bytes, after: bytes) -> bool:
+        """Change a session's line, if it is still `before`; False if it is another one, or gone."""
+
     async def session(self, session: str) -> bytes | None:
         """A session's line in the index."""
 

@@ -199,6 +199,9 @@ class RedisStore:
     async def put_session(self, session: str, body: bytes) -> None:
         await self._on("sessions", lambda redis: redis.hset("sessions", session, body))
 
+    async def swap_session(self, session: str, before: bytes, after: bytes) -> bool:
+        return bool(await self._script(scripts.SWAP, ("sessions",), (session, before, after)))
+
     async def session(self, session: str) -> bytes | None:
         return cast("bytes | None", await self._on("sessions", lambda redis: redis.hget("sessions", session)))
 

@@ -101,6 +101,13 @@ return {1}
 """KEYS: log, meta, snapshot. ARGV: run, epoch, seq, the snapshot's seq (empty: none) and body, then seq and
 body by turns."""
 
+SWAP = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+"""KEYS[1]: the index. ARGV: session, its line as it was seen, the new one. Answers 1 or 0 (it is another)."""
+
 LEASE = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -130,4 +137,4 @@ return ARGV[1]
 LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 """KEYS[1]: what is held. ARGV: holder."""
 
-ALL = (POSITION, APPEND, REDACT, SAVE, TRIM, RESTORE, LEASE, STAMP, HOLD, LET_GO)
+ALL = (POSITION, APPEND, REDACT, SAVE, TRIM, RESTORE, SWAP, LEASE, STAMP, HOLD, LET_GO)

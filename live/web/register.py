@@ -1,8 +1,9 @@
 """The register of sessions: what the store's index keeps of each, beside its log."""
 
-import asyncio
+import contextlib
 import datetime as dt
 import secrets
+from collections.abc import Callable
 
 import msgspec
 
@@ -11,7 +12,7 @@ from live.telemetry import log
 from live.web.bodies import Counts, NewSession, QuestionRules, SessionFacts
 from live.web.problems import Problem
 from rooms import Kind, Room, retention_for
-from rooms.session import Retention
+from rooms.session import Retention, Session
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 ID_LENGTH = 12
@@ -68,7 +69,6 @@ class Register:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._changing = asyncio.Lock()
 
     async def find(self, session: str) -> Record:
         """Return a session's record.
@@ -76,13 +76,7 @@ class Register:
         Raises:
             Problem: `unknown_session`, or `erased` when its time was over.
         """
-        raw = await self._store.session(session)
-        if raw is None:
-            raise Problem("unknown_session")
-        record = msgspec.json.decode(raw, type=Record)
-        if record.erased is not None:
-            raise Problem("erased")
-        return record
+        return (await self._read(session))[1]
 
     async def all(self) -> list[Record]:
         """Return every session, newest first; an unreadable line is told in the log and left alone."""
@@ -104,39 +98,56 @@ class Register:
         Raises:
             Problem: `unknown_session`.
         """
-        async with self._changing:
-            record = await self.find(session)
-            record = msgspec.structs.replace(record, generation=record.generation + 1)
-            await self.put(record)
-        return record
+        return await self.change(session, _renewed)
 
     async def follow(self, room: Room) -> None:
-        """Bring a session's record up to what its room says, where they differ."""
-        async with self._changing:
-            await self._follow(room)
+        """Bring a session's record up to what its room says, where they differ; not that of an erased one."""
+        with contextlib.suppress(Problem):
+            await self.change(room.session.id, lambda record: _following(record, room.session))
 
-    async def _follow(self, room: Room) -> None:
-        session = room.session
-        raw = await self._store.session(session.id)
+    async def change(self, session: str, how: Callable[[Record], Record]) -> Record:
+        """Change a session's record as it is when the change is kept, whoever else changes it meanwhile.
+
+        Args:
+            session: the session.
+            how: called again with the newer record when somebody was faster.
+
+        Raises:
+            Problem: `unknown_session`, or `erased`.
+        """
+        while True:
+            raw, record = await self._read(session)
+            now = how(record)
+            if now == record or await self._store.swap_session(session, raw, msgspec.json.encode(now)):
+                return now
+
+    async def _read(self, session: str) -> tuple[bytes, Record]:
+        raw = await self._store.session(session)
         if raw is None:
-            return
+            raise Problem("unknown_session")
         record = msgspec.json.decode(raw, type=Record)
         if record.erased is not None:
-            return
-        settings = session.settings
-        now = msgspec.structs.replace(
-            record,
-            title=settings.title,
-            state=str(session.state),
-            since=session.since,
-            retention=settings.retention,
-            starts_at=settings.starts_at,
-            capacity=settings.capacity,
-            door=settings.door,
-            qa=QuestionRules(moderated=settings.qa.moderated, anonymity=settings.qa.anonymity),
-        )
-        if now != record:
-            await self.put(now)
+            raise Problem("erased")
+        return raw, record
+
+
+def _renewed(record: Record) -> Record:
+    return msgspec.structs.replace(record, generation=record.generation + 1)
+
+
+def _following(record: Record, session: Session) -> Record:
+    settings = session.settings
+    return msgspec.structs.replace(
+        record,
+        title=settings.title,
+        state=str(session.state),
+        since=session.since,
+        retention=settings.retention,
+        starts_at=settings.starts_at,
+        capacity=settings.capacity,
+        door=settings.door,
+        qa=QuestionRules(moderated=settings.qa.moderated, anonymity=settings.qa.anonymity),
+    )
 
 
 def new_id() -> str:

@@ -129,8 +129,9 @@ async def reduce_session(desk: Desk, record: Record) -> None:
         await desk.media.expel(record.id, person)
     await desk.rooms.reduce(record.id)
     reduced = int(desk.now() * 1000)
-    current = await desk.register.find(record.id)
-    await desk.register.put(msgspec.structs.replace(current, state="closed", reduced=reduced))
+    await desk.register.change(
+        record.id, lambda current: msgspec.structs.replace(current, state="closed", reduced=reduced)
+    )
 
 
 async def renew(call: Call) -> Links:

@@ -234,6 +234,17 @@ async def test_cards_and_the_index(store, room):
     assert await store.session(room) is None
 
 
+async def test_a_line_of_the_index_changes_only_from_what_was_seen(store, room):
+    assert not await store.swap_session(room, b"", b"a"), "a line that is not there cannot be changed"
+    await store.put_session(room, b"a")
+    assert not await store.swap_session(room, b"b", b"c")
+    swapped = await asyncio.gather(*(store.swap_session(room, b"a", b"%d" % n) for n in range(10)))
+    assert sorted(swapped) == [False] * 9 + [True]
+    assert await store.session(room) == b"%d" % swapped.index(True)
+    await store.erase(room)
+    assert not await store.swap_session(room, b"%d" % swapped.index(True), b"a")
+
+
 async def test_a_claim_is_granted_once(store, room):
     granted = await asyncio.gather(*(store.claim_once(room, 30) for _ in range(10)))
     assert sorted(granted) == [False] * 9 + [True]
