@@ -1,6 +1,6 @@
 """The domain: what a session is, who may do what, what everyone may see. Pure; see `docs/design.md`."""
 
-from rooms.acts import Act, broken_at
+from rooms.acts import Act, NoteAct, broken_at
 from rooms.core import (
     STAFF_ROLES,
     STAGE_ROLES,
@@ -54,6 +54,7 @@ __all__ = [
     "Kind",
     "Leave",
     "Level",
+    "NoteAct",
     "Open",
     "QuestionPolicy",
     "Refused",

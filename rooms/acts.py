@@ -8,16 +8,18 @@ against that, note the newest link (the *head*) where they cannot write. OWASP A
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import msgspec
 
-from rooms.core import Event, Level
+from rooms.core import STAFF_ROLES, Asked, Command, Event, Level
 
 if TYPE_CHECKING:
     from rooms.room import Room
 
 ACTS_KEPT: Final = 2000
+AGAIN_MS: Final = 60_000
+"""Within so long the same act of the same person is noted once: it must not push the others out."""
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -91,3 +93,20 @@ class ActRecorded(Event, frozen=True, tag="act_recorded"):
         """Append, forgetting the oldest."""
         room.acts.acts.append(self.act)
         del room.acts.acts[:-ACTS_KEPT]
+
+
+class NoteAct(Command, frozen=True, tag="note_act"):
+    """Remember what the staff did over HTTP: links made, data taken along (asked by the server alone)."""
+
+    needs: ClassVar = STAFF_ROLES
+    after_the_end: ClassVar[bool] = True
+    what: Literal["make_ticket", "export"]
+    person: str = ""
+
+    def decide(self, room: "Room", asked: Asked) -> list[Event]:
+        """Chain the act."""
+        act = Act(id=asked.id, by=asked.person, what=self.what, about=self.person, at=asked.at)
+        again = [one for one in room.acts.acts[-1:] if act.at - one.at < AGAIN_MS]
+        if [(one.by, one.what, one.about) for one in again] == [(act.by, act.what, act.about)]:
+            return []
+        return [ActRecorded(act=room.acts.chained(room.session.id, act))]

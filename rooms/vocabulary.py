@@ -114,8 +114,8 @@ AnyCommand = (
     | polling.ReopenPoll
     | polling.CastBallot
 )
-"""What may come over the wire. The server alone asks `Open`, `VoidLinks`,
-`Arrive`, `ForgetMe`, `ExpireHands` and `ExpireSeat`."""
+"""What may come over the wire. The server alone asks `Open`, `VoidLinks`, `NoteAct`,
+`Arrive`, `TellCard`, `ForgetMe`, `ExpireHands` and `ExpireSeat`."""
 
 EVENTS: Final[tuple[type[core.Event], ...]] = get_args(AnyEvent)
 COMMANDS: Final[tuple[type[core.Command], ...]] = get_args(AnyCommand)

@@ -18,7 +18,7 @@ from live.web.desk import Desk
 from live.web.operation import JSON, Access, Call, Operation
 from live.web.problems import Problem
 from live.web.register import facts_of, timestamp
-from rooms import Room, State
+from rooms import NoteAct, Room, State
 
 
 class Who(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,6 +118,7 @@ async def export(call: Call) -> Response:
     if form not in ("json", "csv"):
         raise Problem("bad_value", "format is json or csv")
     record = await call.desk.register.find(call.session)
+    await call.ask(NoteAct(what="export"))
     made = await _make(call.desk, facts_of(record))
     if form == "json":
         return _file(msgspec.json.format(msgspec.json.encode(made)), JSON, f"{call.session}.json")

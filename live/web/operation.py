@@ -14,8 +14,10 @@ from live.stores import StoreAway
 from live.telemetry import log
 from live.web.desk import Bearer, Desk
 from live.web.problems import Problem
-from rooms import Refused
+from rooms import Command, Refused, Role
 
+HOST = "host"
+"""Who the organiser is in acts that the token permits."""
 JSON = "application/json"
 _STATUS = {
     "bad_ticket": 401,
@@ -58,6 +60,19 @@ class Call:
     def session(self) -> str:
         """The session id in the path."""
         return str(self.request.path_params["id"])
+
+    async def ask(self, command: Command) -> None:
+        """Let the room decide a command of the staff: of the bearer, or of the organiser, who has the token.
+
+        Raises:
+            rooms.Refused: with its code.
+            StoreAway: the store does not answer.
+        """
+        if self.bearer is None:
+            await self.desk.rooms.ask(self.session, HOST, Role.ORGANISER, command)
+        else:
+            by = self.bearer
+            await self.desk.rooms.ask(self.session, by.person, by.role, command, by.generation)
 
     @property
     def member(self) -> Bearer:

@@ -21,16 +21,13 @@ from live.web.bodies import (
     TicketMade,
 )
 from live.web.desk import LINK_SECONDS, Desk, bearer_token
-from live.web.operation import Access, Call, Operation
+from live.web.operation import HOST, Access, Call, Operation
 from live.web.problems import Problem
 from live.web.register import Record, facts_of, new_record, timestamp
-from rooms import Role, Room
+from rooms import NoteAct, Role, Room
 from rooms.door import Standing
 from rooms.session import Kind, Open, QuestionPolicy, SetState, Settings, State, VoidLinks
 from rooms.text import clean_name
-
-HOST = "host"
-"""The person id under which the server itself acts for the organiser."""
 
 
 async def create(call: Call) -> SessionMade:
@@ -78,6 +75,7 @@ async def ticket(call: Call) -> TicketMade:
     if body.person:
         await _check_second_link(call)
     await put_card(desk, call.session, Card(person, body.name, body.role, body.profession))
+    await call.ask(NoteAct(what="make_ticket", person=person))
     expires = int(desk.now()) + LINK_SECONDS
     claims = Claims(record.id, body.role, record.generation, expires, person, secrets.token_urlsafe(9))
     text = desk.tickets.sign("link", claims)
@@ -96,11 +94,7 @@ async def _check_second_link(call: Call) -> None:
 async def state(call: Call) -> StateNow:
     """Move a session on, or back behind the curtain."""
     await call.desk.register.find(call.session)
-    move, by = SetState(state=State(call.body.state)), call.bearer
-    if by is None:
-        await call.desk.rooms.ask(call.session, HOST, Role.ORGANISER, move)
-    else:
-        await call.desk.rooms.ask(call.session, by.person, by.role, move, by.generation)
+    await call.ask(SetState(state=State(call.body.state)))
     room = await call.desk.rooms.room(call.session)
     await call.desk.register.follow(room)
     return StateNow(str(room.session.state))
@@ -138,7 +132,7 @@ async def renew(call: Call) -> Links:
     """Void every link, ticket and seat made so far, and make new links: a link got into wrong hands."""
     desk, session = call.desk, call.session
     record = await desk.register.renew(session)
-    await desk.rooms.ask(session, HOST, Role.ORGANISER, VoidLinks(generation=record.generation))
+    await call.ask(VoidLinks(generation=record.generation))
     return links_of(desk, record)
 
 

@@ -3,11 +3,12 @@
 import re
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms import COMMANDS, STAFF_ROLES, QuestionPolicy, Settings
-from rooms.acts import ACTS_KEPT, Act, ActRecorded, Acts, broken_at
+from rooms import COMMANDS, STAFF_ROLES, QuestionPolicy, Refused, Settings
+from rooms.acts import ACTS_KEPT, AGAIN_MS, Act, ActRecorded, Acts, NoteAct, broken_at
 from rooms.chat import DeleteMessage, Post
 from rooms.hands import LowerHand, RaiseHand
 from rooms.room import Room
@@ -140,3 +141,21 @@ def test_asvs_16_2_5_no_act_holds_what_somebody_wrote(data):
         # What people write in these rooms is Japanese, or forty times one letter; ids and settings are not.
         assert re.fullmatch(r"[a-z0-9_= ]*", act.about), act
         assert "x" * 40 not in act.about
+
+
+def test_what_is_done_beside_the_room_is_in_the_chain_also_after_the_end_and_once_a_minute():
+    made = table()
+    made.ask("mika", NoteAct(what="make_ticket", person="p-new"))
+    made.ask("mika", SetState(state=State.AFTER))
+    made.ask("olga", SetState(state=State.CLOSED))
+    began = made.now
+    while made.now < began + 3 * AGAIN_MS:
+        made.ask("olga", NoteAct(what="export"))
+    made.ask("mika", NoteAct(what="export"))
+    acts = [(act.by, act.what, act.about) for act in made.room.acts.acts if act.what != "set_state"]
+    assert acts[0] == ("mika", "make_ticket", "p-new")
+    assert acts[1:-1] == [("olga", "export", "")] * 3
+    assert acts[-1] == ("mika", "export", "")
+    assert broken_at("s1", made.room.acts.acts) is None
+    with pytest.raises(Refused, match="forbidden"):
+        made.ask("aoi", NoteAct(what="export"))

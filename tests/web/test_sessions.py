@@ -197,3 +197,26 @@ def test_new_links_void_everything_that_was_given_out_before(server, made):
     entering = server.ask("POST", ENTER.format(id=made.id), {"ticket": fresh, "name": "A"}, None)
     assert entering.status_code == 200
     assert problem(server.ask("POST", f"/api/sessions/{made.id}/links", None, ticket)) == (401, "bad_ticket")
+
+
+def test_asvs_16_2_1_links_made_and_data_taken_along_are_acts_without_content(server, made):
+    mika = server.ask(
+        "POST", f"/api/sessions/{made.id}/tickets", {"role": "moderator", "name": "司会カナリア"}
+    )
+    mika = mika.json()
+    body = {"role": "speaker", "name": "登壇カナリア"}
+    sara = server.ask("POST", f"/api/sessions/{made.id}/tickets", body, mika["ticket"]).json()
+    for _ in range(2):
+        assert server.ask("GET", f"/api/sessions/{made.id}/export", None, mika["ticket"]).status_code == 200
+    refused = server.ask("POST", f"/api/sessions/{made.id}/tickets", {"role": "speaker", "name": " "})
+    assert refused.status_code == 422
+    assert server.ask("GET", f"/api/sessions/{made.id}/export", None, sara["ticket"]).status_code == 403
+    audit = server.ask("GET", f"/api/sessions/{made.id}/audit")
+    assert audit.json()["whole"]
+    assert [(act["by"], act["what"], act["about"]) for act in audit.json()["acts"]] == [
+        ("host", "make_ticket", mika["person"]),
+        (mika["person"], "make_ticket", sara["person"]),
+        (mika["person"], "export", ""),
+    ]
+    assert "カナリア" not in audit.text
+    assert mika["ticket"] not in audit.text

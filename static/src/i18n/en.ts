@@ -818,6 +818,8 @@ export const en = {
     set_state: "moved the session to",
     change_settings: "changed the settings:",
     void_links: "voided every link",
+    make_ticket: "made a personal link",
+    export: "took the records along",
     bring_on: "brought on stage",
     take_off: "took off the stage",
     expire_seat: "took off the stage after two minutes without a line:",

@@ -808,6 +808,8 @@ export const ja = {
     set_state: "会を進めました：",
     change_settings: "設定を変えました：",
     void_links: "すべてのリンクを無効にしました",
+    make_ticket: "個人リンクを作りました",
+    export: "記録を書き出しました",
     bring_on: "舞台に上げました：",
     take_off: "舞台から下ろしました：",
     expire_seat: "2分間つながらず、舞台から下りました：",
