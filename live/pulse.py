@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,11 @@ BEAT_SECONDS: Final = 0.5
 CHECK_SECONDS: Final = 10.0
 AWAY_CHECK_SECONDS: Final = 1.0
 """How soon a store that is away is asked again."""
+MEMINFO: Final = Path("/proc/meminfo")
+MEMORY: Final = {
+    "MemTotal": ("memory_bytes", "Memory of the machine"),
+    "MemAvailable": ("memory_available_bytes", "Memory that programs could still get without swapping"),
+}
 
 
 async def feel(numbers: Numbers, store: Store, data: Path) -> None:
@@ -60,4 +66,15 @@ async def _look(numbers: Numbers, store: Store, data: Path) -> None:
             usage = shutil.disk_usage(data)
             numbers.show("disk_free_bytes", "Free bytes where the data folder is", usage.free)
             numbers.show("disk_bytes", "Size of that disk", usage.total)
+        for name, says, size in _memory():
+            numbers.show(name, says, size)
         await asyncio.sleep(AWAY_CHECK_SECONDS if away else CHECK_SECONDS)
+
+
+def _memory() -> Iterator[tuple[str, str, int]]:
+    """Yield what Linux says of the machine's memory, in bytes; elsewhere nothing."""
+    with contextlib.suppress(OSError):
+        for line in MEMINFO.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key in MEMORY:
+                yield *MEMORY[key], 1024 * int(value.split()[0])

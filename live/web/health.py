@@ -47,6 +47,9 @@ async def _look(desk: Desk, numbers: Numbers) -> None:
         numbers.show(f"rooms_{name}", f"{name} (rooms)", value)
     workers = await desk.media.stats()
     numbers.show("media_workers", "Media workers of this process", len(workers))
+    if workers:
+        most = desk.settings.media.viewers
+        numbers.show("media_viewers_limit", "Peers at a worker from which viewers go elsewhere", most)
     for worker, stats in enumerate(workers):
         for name, value in stats.items():
             if isinstance(value, (int, float)):

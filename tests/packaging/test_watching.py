@@ -92,6 +92,13 @@ async def test_labels_take_few_values_and_name_nobody(server):
     await until(closed, within=20, every=0.1)
 
 
+async def test_what_can_run_out_is_told_beside_its_limit(server):
+    shown = {sample.name: sample.value for sample in await samples(server) if not sample.labels}
+    assert 0 < shown["madoi_memory_available_bytes"] <= shown["madoi_memory_bytes"]
+    assert 0 < shown["madoi_disk_free_bytes"] <= shown["madoi_disk_bytes"]
+    assert shown["madoi_media_viewers_limit"] == 500
+
+
 async def test_metrics_of_several_processes_are_one_valid_text(server):
     await samples(server)
     text, alone = families(server)
