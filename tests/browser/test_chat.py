@@ -3,8 +3,6 @@
 from playwright.async_api import expect
 
 from rooms.chat import Pin, Post, SetChatRules
-from rooms.polling import DraftPoll, OpenPoll, PollForm
-from rooms.queue import Ask
 from tests.browser.people import PHONE, Guest
 from tests.browser.scene import Scene, chooses, fills, fits, message, says
 from tests.kit.line import Line
@@ -18,23 +16,6 @@ FIRST = """() => {
   const all = [...document.querySelectorAll('[data-testid=message]')];
   return all.find((m) => m.getBoundingClientRect().top >= box.top).innerText.match(/発言\\d+/)[0];
 }"""
-POISON = [
-    '<img src=x onerror="window.pwned=1">',
-    "<script>window.pwned=1</script>",
-    "javascript:window.pwned=1",
-    'https://example.com/"onmouseover="window.pwned=1',
-    "<svg/onload=window.pwned=1>{{7*7}}${7*7}",
-    "]]><iframe srcdoc='<script>parent.pwned=1</script>'>",
-    "\u202egnp.exe &lt;b&gt; &#x3c;b&#x3e;",
-]
-ATTACKS = [
-    "(() => { try { document.body.innerHTML = '<b>'; } catch (e) { return e instanceof TypeError; } })()",
-    "fetch('https://evil.example/').then(() => false, () => true)",
-    """(() => { const s = document.createElement('img'); s.src = 'https://evil.example/x.png';
-      document.body.append(s); return true; })()""",
-]
-"""What the page's policy forbids: markup made from text, and reaching other sites."""
-WATCH_CSP = "addEventListener('securitypolicyviolation', (e) => (window.__csp ??= []).push(e.type));"
 
 
 async def test_who_comes_late_reads_back_and_nothing_moves_under_the_eyes(chromium, hall):
@@ -209,47 +190,6 @@ async def test_a_message_is_shown_at_once_and_a_refused_one_can_be_sent_again(ch
         await expect(pending).to_have_count(0)
         await mika.holds(lambda room: [m.text for m in room.messages.values()].count("線が切れたあと") == 1)
         await aoi.leave()
-
-
-async def test_what_people_type_is_text(chromium, hall):
-    scene = Scene(chromium, hall, title=POISON[0])
-    evil = await Guest.at(chromium)
-    await evil.page.context.add_init_script(WATCH_CSP)
-    await evil.enter(scene.link("attendee", POISON[1][:38]), POISON[1][:38])
-    for words in POISON:
-        await says(evil, words)
-        await expect(evil.see("message-pending")).to_have_count(0)
-    mika = await Guest.at(chromium)
-    console = []
-    mika.page.on("console", lambda line: console.append(line.text))
-    await mika.page.context.add_init_script(WATCH_CSP)
-    async with scene.bot("attendee", "別所") as ben, scene.bot("moderator", "美香") as clerk:
-        await ben.asks(Ask(text=POISON[4]))
-        await clerk.asks(DraftPoll(poll=PollForm(text=POISON[0], options=POISON[1:4])))
-        (poll,) = await clerk.holds(lambda room: list(room.polls.values()))
-        await clerk.asks(OpenPoll(id=poll.id, version=poll.version))
-        await expect(evil.page.get_by_text(POISON[2], exact=True).first).to_be_visible()
-        await mika.enter(scene.link("moderator", POISON[5][:38]), POISON[5][:38])
-        await expect(mika.page.locator("[data-testid=board-card]")).to_contain_text("<svg/onload")
-        await mika.see("tab-chat").click()
-        await expect(mika.see("message")).to_have_count(len(POISON))
-        await expect(mika.see("message").first).to_contain_text("<img src=x onerror")
-        await mika.see("tab-people").click()
-    for guest in (evil, mika):
-        assert await guest.page.evaluate("window.pwned === undefined && window.__csp === undefined")
-        assert (
-            await guest.page.evaluate("document.querySelectorAll('main img, iframe, main script').length")
-            == 0
-        )
-        assert guest.troubles == []
-        hrefs = await guest.page.evaluate("[...document.querySelectorAll('main a')].map((a) => a.href)")
-        assert all(href.startswith("http") for href in hrefs)
-    assert not [line for line in console if "Content Security Policy" in line]
-    for attack in ATTACKS:  # the watch itself is watched: what slipped through would be stopped and reported
-        assert await mika.page.evaluate(attack), attack
-    await mika.page.wait_for_function("window.__csp?.length >= 3")
-    assert await mika.page.evaluate("window.pwned === undefined")
-    assert await mika.page.title() == f"{POISON[0]} · 円居"
 
 
 async def test_language_theme_and_reload_keep_everything(chromium, hall):
