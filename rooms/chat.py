@@ -135,7 +135,7 @@ def _wordless(event: Wordy, gone: Gone) -> Wordy:
 
 
 class _Shown(Event, frozen=True):
-    """A message as it is now: new, edited, deleted, reacted to or pinned."""
+    """A message as it is now: new, edited, deleted or pinned."""
 
     message: Message
 
@@ -174,6 +174,51 @@ class PostedToStaff(_Shown, frozen=True, tag="posted_to_staff"):
     audience = Level.STAFF
 
 
+class _ReactedTo(Event, frozen=True):
+    """A person's reaction to a message, or its end: the change alone, for a message may have thousands."""
+
+    id: str
+    person: str
+    reaction: Reaction
+    on: bool = True
+
+    def apply(self, room: "Room") -> None:
+        """Each person once per reaction, in the order of coming; a reaction without people goes."""
+        found = room.chat.messages.get(self.id)
+        if found is None or found.deleted:
+            return
+        who = found.reactions.get(self.reaction, [])
+        if (self.person in who) == self.on:
+            return
+        who = [*who, self.person] if self.on else [person for person in who if person != self.person]
+        reactions = {**found.reactions, self.reaction: who}
+        kept = {name: people for name, people in reactions.items() if people}
+        room.chat.messages[self.id] = msgspec.structs.replace(found, reactions=kept)
+
+
+class Reacted(_ReactedTo, frozen=True, tag="reacted"):
+    """A reaction in the room's chat came or went."""
+
+    audience = Level.ADMITTED
+
+
+class ReactedBackstage(_ReactedTo, frozen=True, tag="reacted_backstage"):
+    """A reaction behind the curtain came or went."""
+
+    audience = Level.STAGE
+
+
+class ReactedToStaff(_ReactedTo, frozen=True, tag="reacted_to_staff"):
+    """A reaction among the staff came or went."""
+
+    audience = Level.STAFF
+
+
+_REACTED: Final[dict[Channel, type[_ReactedTo]]] = {
+    "main": Reacted,
+    "backstage": ReactedBackstage,
+    "staff": ReactedToStaff,
+}
 _SHOWN: Final[dict[Channel, type[_Shown]]] = {
     "main": Posted,
     "backstage": PostedBackstage,
@@ -381,10 +426,8 @@ class React(Command, frozen=True, tag="react"):
         who = found.reactions.get(self.reaction, [])
         if (asked.person in who) == self.on:
             return []
-        who = [*who, asked.person] if self.on else [person for person in who if person != asked.person]
-        reactions = {**found.reactions, self.reaction: who}
-        kept = {name: people for name, people in reactions.items() if people}
-        return [posted(msgspec.structs.replace(found, reactions=kept))]
+        told = _REACTED[found.channel]
+        return [told(id=found.id, person=asked.person, reaction=self.reaction, on=self.on)]
 
 
 class Pin(Command, frozen=True, tag="pin"):

@@ -35,6 +35,9 @@ AnyEvent = (
     | chat.Posted
     | chat.PostedBackstage
     | chat.PostedToStaff
+    | chat.Reacted
+    | chat.ReactedBackstage
+    | chat.ReactedToStaff
     | chat.Held
     | chat.YoursHeld
     | chat.HeldDropped

@@ -1512,6 +1512,33 @@ export interface PostedToStaffEvent {
   message: Message;
 }
 
+/** A reaction in the room's chat came or went. Seen by: admitted. */
+export interface ReactedEvent {
+  t: "reacted";
+  id: string;
+  person: string;
+  reaction: "clap" | "heart" | "laugh" | "nod" | "think";
+  on?: boolean;
+}
+
+/** A reaction behind the curtain came or went. Seen by: stage. */
+export interface ReactedBackstageEvent {
+  t: "reacted_backstage";
+  id: string;
+  person: string;
+  reaction: "clap" | "heart" | "laugh" | "nod" | "think";
+  on?: boolean;
+}
+
+/** A reaction among the staff came or went. Seen by: staff. */
+export interface ReactedToStaffEvent {
+  t: "reacted_to_staff";
+  id: string;
+  person: string;
+  reaction: "clap" | "heart" | "laugh" | "nod" | "think";
+  on?: boolean;
+}
+
 /** A message waits for a moderator. Seen by: staff. */
 export interface HeldEvent {
   t: "held";
@@ -1647,6 +1674,9 @@ export type AnyEvent =
   | PostedEvent
   | PostedBackstageEvent
   | PostedToStaffEvent
+  | ReactedEvent
+  | ReactedBackstageEvent
+  | ReactedToStaffEvent
   | HeldEvent
   | YoursHeldEvent
   | HeldDroppedEvent

@@ -6,6 +6,8 @@ Used to say in one line that two viewers hold the same: the client's reducer fol
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from rooms import Event
 from rooms.vocabulary import acts, chat, door, hands, polls, questions, session, stage
 
@@ -94,6 +96,8 @@ class Mirror:
             case chat.Posted() | chat.PostedBackstage() | chat.PostedToStaff():
                 self.messages[event.message.id] = event.message
                 self.held.pop(event.message.id, None)
+            case chat.Reacted() | chat.ReactedBackstage() | chat.ReactedToStaff():
+                self._react(event)
             case chat.Held() | chat.YoursHeld():
                 self.held[event.message.id] = event.message
             case chat.HeldDropped() | chat.YoursDropped():
@@ -124,6 +128,18 @@ class Mirror:
                     del self.ballots[event.id]
             case acts.ActRecorded():
                 self.acts.append(event.act)
+
+    def _react(self, event) -> None:
+        message = self.messages.get(event.id)
+        if message is None or message.deleted:
+            return
+        who = [one for one in message.reactions.get(event.reaction, []) if one != event.person or event.on]
+        if event.on and event.person not in who:
+            who.append(event.person)
+        reactions = {name: people for name, people in message.reactions.items() if name != event.reaction}
+        if who:
+            reactions = {**message.reactions, event.reaction: who}
+        self.messages[event.id] = msgspec.structs.replace(message, reactions=reactions)
 
     def settled(self) -> "Mirror":
         """Drop the facts that say nothing yet, so that silence and a default compare equal."""

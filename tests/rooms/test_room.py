@@ -1,5 +1,6 @@
 """The door, the stage, chat and hands, rule by rule."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,14 +28,17 @@ from rooms.door import (
     Knock,
     Leave,
     Mute,
+    Person,
     Reach,
     Remove,
     SayAtDoor,
     SendBack,
+    Standing,
     TellReach,
     Unblock,
 )
 from rooms.hands import AnswerInvitation, Invite, LowerHand, RaiseHand, SetHands
+from rooms.room import Room, decide
 from rooms.signals import FEWEST, KINDS, WINDOW_MS, Waves
 from rooms.stage import (
     BringOn,
@@ -315,6 +319,34 @@ def test_deleting_leaves_a_placeholder_without_words():
     assert (gone.text, gone.deleted, gone.reactions, gone.pinned) == ("", "staff", {}, False)
     with pytest.raises(Refused, match="deleted"):
         made.ask("aoi", EditMessage(id=message, text="戻す"))
+
+
+def test_a_reaction_tells_the_change_alone_and_a_snapshot_tells_who():
+    made = table()
+    made.ask("aoi", Post(text="はじめまして"))
+    made.ask("sara", Post(text="段取りの確認です", channel="backstage"))
+    main, backstage = made.room.chat.messages
+    sizes = []
+    for number in range(200):
+        made.room.door.people[f"p{number}"] = Person(f"p{number}", Role.ATTENDEE, Standing.INSIDE, True, 1)
+        asked = msgspec.structs.replace(made.asked("aoi"), person=f"p{number}")
+        (event,) = decide(made.room, asked, React(id=main, reaction="heart"))
+        event.apply(made.room)
+        event.apply(made.room)
+        sizes.append(len(msgspec.json.encode(event)))
+    assert max(sizes) < 100
+    made.room.door.people = {who: one for who, one in made.room.door.people.items() if who in ROLES}
+    assert made.room.chat.messages[main].reactions == {"heart": [f"p{n}" for n in range(200)]}
+    made.ask("aoi", React(id=main, reaction="nod"))
+    assert made.ask("aoi", React(id=main, reaction="nod")) == []
+    made.ask("aoi", React(id=main, reaction="nod", on=False))
+    assert list(made.room.chat.messages[main].reactions) == ["heart"]
+    told = made.ask("sara", React(id=backstage, reaction="nod"))
+    assert visible(Level.ADMITTED, frozenset({"aoi"}), told) == []
+    assert Room.restore(made.room.snapshot()).chat.messages == made.room.chat.messages
+    made.ask("mika", DeleteMessage(id=main))
+    event.apply(made.room)
+    assert made.room.chat.messages[main].reactions == {}
 
 
 def test_channels_keep_to_their_circle():

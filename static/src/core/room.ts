@@ -153,6 +153,23 @@ function shown(room: Room, { message }: { message: Message }): Room {
   };
 }
 
+type Reacted = Omit<Extract<AnyEvent, { t: "reacted" }>, "t">;
+
+/** How a reaction changes a message of a channel; of one that is further back than this page has read, nothing. */
+const reacted =
+  (channel: Channel) =>
+  (room: Room, { id, person, reaction, on = true }: Reacted): Room => {
+    const talk = room.chat[channel];
+    const messages = talk.messages.map((each) => {
+      const who = each.reactions?.[reaction] ?? [];
+      if (each.id !== id || each.deleted || who.includes(person) === on) return each;
+      const now = on ? [...who, person] : who.filter((one) => one !== person);
+      const others = without(each.reactions ?? {}, reaction);
+      return { ...each, reactions: now.length ? { ...each.reactions, [reaction]: now } : others };
+    });
+    return { ...room, chat: { ...room.chat, [channel]: { ...talk, messages } } };
+  };
+
 type Folds = { [E in AnyEvent as E["t"]]: (room: Room, event: E) => Room };
 
 /** One line per event: how it changes what this viewer knows. Folding a fact twice changes nothing more. */
@@ -240,6 +257,9 @@ const folds: Folds = {
   posted: shown,
   posted_backstage: shown,
   posted_to_staff: shown,
+  reacted: reacted("main"),
+  reacted_backstage: reacted("backstage"),
+  reacted_to_staff: reacted("staff"),
   held: (room, { message }) => ({ ...room, chat: { ...room.chat, held: upsert(room.chat.held, message) } }),
   yours_held: (room, { message }) => ({
     ...room,

@@ -102,6 +102,25 @@ test("paging starts at the oldest message that is not merely pinned", () => {
   expect(oldest(room.chat.main)).toBe("m8");
 });
 
+test("a reaction changes the message that the page has, and nothing else", () => {
+  const react = (person: string, on?: boolean): AnyEvent => ({
+    t: "reacted",
+    id: "m1",
+    person,
+    reaction: "nod",
+    ...(on === undefined ? {} : { on }),
+  });
+  const who = (...events: AnyEvent[]) =>
+    [posted("m1", 10), posted("m2", 20), ...events]
+      .reduce(fold, emptyRoom)
+      .chat.main.messages.map((one) => one.reactions);
+  expect(who(react("a"), react("b"), react("a"))).toEqual([{ nod: ["a", "b"] }, undefined]);
+  expect(who(react("a"), react("b"), react("a", false))).toEqual([{ nod: ["b"] }, undefined]);
+  expect(who(react("a"), react("a", false))).toEqual([{}, undefined]);
+  expect(who({ ...react("a"), t: "reacted_to_staff" } as AnyEvent)).toEqual([undefined, undefined]);
+  expect(fold(emptyRoom, react("a")).chat.main.messages).toEqual([]);
+});
+
 test("a held message is the author's until it is posted or dropped", () => {
   const held = fold(emptyRoom, { t: "yours_held", to: "me", message: message("m1", 1) });
   expect(held.mine.held).toHaveLength(1);
