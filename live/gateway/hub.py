@@ -367,6 +367,7 @@ class Hub:
             self._hosts.pop(host.session, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("room failed", session=host.session, exc_info=error)
+        host.log.end()  # a task that was cancelled before its first step has told nobody
         host.close_all(Close.RESYNC)
 
     async def _drop(self, host: Host) -> None:

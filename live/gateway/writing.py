@@ -73,7 +73,8 @@ class Log:
         position: Where it stands.
         ring: The newest entries, for viewers who resume.
         heard: Called after entries were folded, with them; with none, history has changed.
-        lost: Entries that had been acknowledged here and that a failover has lost; of the newest history.
+        lost: Entries that had been heard here and that the newest history does not have. Nearly all of them
+            had been acknowledged; with replicas, the last ones may have been read before these had them.
     """
 
     def __init__(
@@ -96,7 +97,11 @@ class Log:
         self.lost = 0
         self._saved = self._weight = 0
         self._writing = False
+        self._ended = False
         self._doubtful = False
+        self._behind = False
+        self._again: asyncio.TimerHandle | None = None
+        self._pause = PAUSES[0]
         self._erasing: list[tuple[int, Gone]] = []
         self._erase_at = 0.0
         self._erasable = asyncio.Event()
@@ -104,7 +109,10 @@ class Log:
     # -- asking ------------------------------------------------------------------------------------
 
     def wish(self, wish: Wish) -> None:
-        """Queue a command; its `settle` is called once, from the owning task."""
+        """Queue a command; its `settle` is called once: from the owning task, or here if that has ended."""
+        if self._ended:
+            wish.settle(Refused("store_away", wait=1000))
+            return
         if len(self._wishes) >= QUEUE:
             self._counts.commands.labels("busy").inc()
             wish.settle(Refused("busy", wait=500))
@@ -116,8 +124,10 @@ class Log:
         """Return when the room holds everything that was in the store at the time of the call.
 
         Raises:
-            StoreAway: The store does not answer.
+            StoreAway: The store does not answer, or the room has been closed here.
         """
+        if self._ended:
+            raise StoreAway("the room is going away")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._syncs.append(done)
         self._wake.set()
@@ -143,7 +153,7 @@ class Log:
                 tasks.create_task(self._serve(), name=f"write {self.session}")
                 tasks.create_task(self._erase(), name=f"erase {self.session}")
         finally:
-            self._abandon()
+            self.end()
 
     async def load(self) -> None:
         """Read the room from the store: the snapshot and what came after.
@@ -194,7 +204,7 @@ class Log:
             self._wake.clear()
             while not self._news.empty():
                 await self._hear(self._news.get_nowait())
-            if self._syncs:
+            if self._syncs or (self._behind and self._again is None):
                 await self._catch_up_for_those_who_wait()
             if self._wishes:
                 await self._write([self._wishes.popleft() for _ in range(min(GROUP, len(self._wishes)))])
@@ -203,22 +213,39 @@ class Log:
     async def _hear(self, batch: Batch) -> None:
         if batch.epoch == self.position.epoch and batch.rows and self._take(batch.rows):
             return
-        with contextlib.suppress(StoreAway):  # the follower says it again
+        try:
             await self._catch_up()
+        except StoreAway:  # the follower has said it, and does not say it again
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Have the room catch up a little later, even if nobody asks for anything until then."""
+        self._behind = True
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(self._pause, self._look_now)
+            self._pause = min(self._pause * 2, PAUSES[1])
+
+    def _look_now(self) -> None:
+        self._again = None
+        self._wake.set()
 
     async def _catch_up_for_those_who_wait(self) -> None:
         waiting, self._syncs = self._syncs, []
-        error: StoreAway | None = None
+        error: StoreAway | None = StoreAway("the room is going away")
         try:
             await self._catch_up()
+            error = None
         except StoreAway as away:
             error = away
-        for done in waiting:
-            if not done.done():
-                if error is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(StoreAway(str(error)))
+            if self._behind:
+                self._look_again()
+        finally:
+            for done in waiting:
+                if not done.done():
+                    if error is None:
+                        done.set_result(None)
+                    else:
+                        done.set_exception(StoreAway(str(error)))
 
     async def _catch_up(self) -> None:
         tail = await self._store.position(self.session, kept=True)
@@ -234,7 +261,8 @@ class Log:
                 await self._reload()
             elif not rows or not self._take(rows):
                 raise StoreAway(f"{self.session} has a gap after {self.position.seq}")
-        self._doubtful = False
+        self._doubtful = self._behind = False
+        self._pause = PAUSES[0]
 
     async def _reload(self) -> None:
         before, known = self.position, {entry.seq: (entry.at, entry.key) for entry in self.ring}
@@ -242,9 +270,7 @@ class Log:
         replaced = sum(known.get(one.seq, (one.at, one.key)) != (one.at, one.key) for one in self.ring)
         self.lost = replaced + max(0, before.seq - self.position.seq)
         if self.lost:
-            log.error(
-                "acknowledged entries lost", session=self.session, lost=self.lost, seq=self.position.seq
-            )
+            log.error("entries lost", session=self.session, lost=self.lost, seq=self.position.seq)
         log.info("room loaded again", session=self.session, epoch=self.position.epoch, seq=self.position.seq)
         self.heard((), False)
 
@@ -358,9 +384,10 @@ class Log:
             return
         snapshot = self.room.snapshot()
         at, body = self.position, _encode(snapshot)
-        self._saved, self._weight = at.seq, len(snapshot.events)
+        self._weight = len(snapshot.events)
         with contextlib.suppress(StoreAway):  # the next batch tries again
             await self._store.save_snapshot(self.session, at, body)
+            self._saved = at.seq
             if at.seq > KEPT:
                 await self._store.trim(self.session, at.seq - KEPT)
 
@@ -415,7 +442,11 @@ class Log:
         if not self._erasing:
             self._erasable.clear()
 
-    def _abandon(self) -> None:
+    def end(self) -> None:
+        """Tell everybody who waits, and from now on everybody who asks, that the room is no longer here."""
+        self._ended = True
+        if self._again is not None:
+            self._again.cancel()
         for wish in self._wishes:
             wish.settle(Refused("store_away", wait=1000))
         for done in self._syncs:

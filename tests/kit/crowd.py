@@ -77,6 +77,11 @@ class Person(Viewer):
         """Whether the page shows the room."""
         return self.over is None and self.closed is None and self.welcome is not None and self.seq is not None
 
+    @property
+    def history(self):
+        """Which history the page holds."""
+        return (self.epoch or 0) // len(Level)
+
     # -- the page's life -----------------------------------------------------------------------------
 
     async def live(self):
@@ -244,12 +249,13 @@ class Crowd:
         await until(lambda: self.acknowledged >= begin + count, within)
 
     async def settle(self, within=40):
-        """Be quiet, let everything be answered, and everybody see the same last word.
+        """Be quiet, let all come to one history, everything be answered, and all see the same last word.
 
         Never raises: the accounts tell who did not get there. The nodes may be ended afterwards.
         """
         await self.quiet()
         with contextlib.suppress(TimeoutError):
+            await until(self._agreed, within)  # before anything is said that would bring a node there
             await until(lambda: all(not one.outbox or one.over for one in self.people), within)
             if self.moderator.over is None:
                 last = self.moderator.say(self.words())
@@ -259,5 +265,12 @@ class Crowd:
                 await until(
                     lambda: all(one.over or (one.here and one.seq >= seq) for one in self.people), within
                 )
+        newest = max((person.history for person in self.people), default=0)
         for person in self.people:
             person.settled = person.here
+            if person.over is None and person.history < newest:
+                person.odd.append(f"stays in history {person.history}, others are in {newest}")
+
+    def _agreed(self):
+        present = [person for person in self.people if person.over is None]
+        return all(person.here for person in present) and len({one.history for one in present}) <= 1

@@ -1,0 +1,63 @@
+"""A room that another history has overtaken, and a room that is no longer here."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from live.gateway.host import SERVER
+from live.stores import StoreAway, open_store
+from rooms import Refused
+from rooms.chat import SetChatRules
+from tests.kit.polling import until
+from tests.kit.rooms import Gateway
+
+
+async def test_a_quiet_room_comes_to_a_new_history_when_its_replica_is_back(replicated):
+    url = f"{replicated.master.url}?replicas=1"
+    stores = [await open_store(url) for _ in range(2)]
+    async with Gateway(stores[0]) as one, Gateway(stores[1]) as two:
+        session = await one.session()
+        for node in (one, two):
+            await node.hub.room(session)
+        logs = [node.hub._find(session).log for node in (one, two)]
+        before = {log.position for log in logs}
+        replicated.replica.kill()
+        replicated.master.kill()
+        await asyncio.to_thread(replicated.master.start)
+        await until(lambda: all(log._behind for log in logs))
+        assert {log.position for log in logs} == before
+        await asyncio.to_thread(replicated.replica.start)
+        # Nobody says or asks anything.
+        await until(lambda: all(log.position.history == 1 for log in logs), 15)
+        assert {log.position for log in logs} == {await stores[0].position(session)}
+    for store in stores:
+        await store.close()
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_who_asks_a_room_that_has_gone_is_told_at_once(node, started):
+    session = await node.session()
+    await node.hub._drop(node.hub._find(session))
+    host = await node.hub._host(session)
+    if started:
+        await host.log.sync()
+    await node.hub._drop(host)
+    async with asyncio.timeout(5):
+        with pytest.raises(Refused, match="store_away"):
+            await host.ask(SERVER, SetChatRules(slow=1))
+        with pytest.raises(StoreAway):
+            await host.log.sync()
+
+
+async def test_who_waits_for_a_room_that_goes_is_told(node):
+    session = await node.session()
+    host = await node.hub._host(session)
+    asked = [asyncio.ensure_future(host.ask(SERVER, SetChatRules(slow=n + 1))) for n in range(3)]
+    synced = asyncio.ensure_future(host.log.sync())
+    async with asyncio.timeout(5):
+        await node.hub.erase(session)
+        answers = await asyncio.gather(*asked, synced, return_exceptions=True)
+    assert all(isinstance(one, int | Refused | StoreAway | None) for one in answers)
+    with contextlib.suppress(StoreAway):
+        assert (await node.hub.room(session)).session.id == ""
