@@ -33,7 +33,7 @@ from rooms.stage import Stage
 from rooms.vocabulary import AnyEvent
 
 ANSWERS_KEPT: Final = 4096
-"""Nonce hashes remembered per room; older repeats are decided anew."""
+"""Nonce hashes remembered per room; of an older repeat only `forgets` can tell that it may be one."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +109,12 @@ class Room:
     def answered(self, key: str) -> int | None:
         """Give the seq under which a command was answered before, if it was."""
         return self.answers.get(key) if key else None
+
+    def forgets(self, since: int) -> bool:
+        """Tell whether an answer that was given after entry `since` may have been forgotten."""
+        if len(self.answers) < ANSWERS_KEPT:
+            return False
+        return since + 1 < next(iter(self.answers.values()))
 
     def level_of(self, person: str, role: Role) -> Level | None:
         """Tell how much a person sees who holds a ticket of `role` now; none: removed from the room."""

@@ -167,8 +167,15 @@ class Host:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def wish(self, caller: Caller, command: Command, nonce: str, settle: Callable[[Outcome], None]) -> None:
-        """Ask a command; `settle` learns the outcome once."""
+    def wish(
+        self,
+        caller: Caller,
+        command: Command,
+        nonce: str,
+        settle: Callable[[Outcome], None],
+        since: int | None = None,
+    ) -> None:
+        """Ask a command; `settle` learns the outcome once. See `Do` for `since`."""
         if isinstance(command, Knock) and len(self.room.door.waiting()) >= self._setting.waiting:
             settle(Refusal("full", at=self._setting.waiting))
             return
@@ -182,7 +189,7 @@ class Host:
             alias=blinding.alias(self.session, caller.person),
             generation=caller.generation,
         )
-        self.log.wish(Wish(command, asked, settle))
+        self.log.wish(Wish(command, asked, settle, since, repeatable=bool(nonce)))
 
     async def ask(self, caller: Caller, command: Command, nonce: str = "") -> int:
         """Ask a command and wait for its entry's number (0: nothing was to be done).
@@ -364,7 +371,7 @@ class Host:
 
         if isinstance(frame.cmd, Post):
             self.presence.wrote(member.caller.person)
-        self.wish(member.caller, frame.cmd, frame.nonce, settle)
+        self.wish(member.caller, frame.cmd, frame.nonce, settle, frame.since)
 
     def _page(self, member: Member, frame: AskPage, level: Level) -> None:
         events, more = self.room.page(

@@ -58,11 +58,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """A command that waits for its decision, and who wants to know."""
+    """A command that waits for its decision, and who wants to know.
+
+    Attributes:
+        command: What is asked.
+        asked: By whom.
+        settle: Called once with the outcome.
+        since: Of a repetition, an entry before which it was not asked.
+        repeatable: Whether the asker knows the nonce, and so may ask again.
+    """
 
     command: Command
     asked: Asked
     settle: Callable[[Outcome], None]
+    since: int | None = None
+    repeatable: bool = True
 
 
 class Log:
@@ -312,7 +322,7 @@ class Log:
         finally:
             for wish, outcome in zip(wishes, outcomes, strict=True):
                 self._counts.commands.labels(outcome.code if isinstance(outcome, Refused) else "done").inc()
-                if outcome == 0:
+                if outcome == 0 and wish.repeatable:
                     self._remember_nothing(wish.asked.key)
                 wish.settle(outcome)
             self._writing = False
@@ -459,6 +469,8 @@ class Log:
 def _decided(room: Room, wish: Wish) -> tuple[Outcome, list[Any]]:
     if (seq := room.answered(wish.asked.key)) is not None:
         return seq, []
+    if wish.since is not None and room.forgets(wish.since):
+        return Refused("unsure"), []
     try:
         return 0, list(decide(room, wish.asked, wish.command))
     except Refused as refused:

@@ -30,6 +30,7 @@ class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     ref: Ref
     nonce: str
     cmd: msgspec.Raw
+    since: int | None = None
 
 
 _frames: msgspec.json.Decoder[Any] = msgspec.json.Decoder(ClientFrame)

@@ -55,6 +55,7 @@ WIRE_REFUSALS: Final[dict[str, str]] = {
     "rate": "Too many in a short time; try again after `wait` milliseconds.",
     "window": "More commands under way than `limits.window`; wait for an answer first.",
     "busy": "The server has too much to do; try again after `wait` milliseconds.",
+    "unsure": "Asked so long ago that nobody knows whether it was done; look, then ask under a new nonce.",
     "store_away": "The store does not answer; asking again with the same nonce is safe.",
 }
 """Refusals by the gateway. Those of the domain are in `live.protocol.refusals`."""

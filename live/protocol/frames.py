@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from rooms import AnyCommand, AnyEvent, Level, Role, SignalKind
 from rooms.chat import Channel
+from rooms.room import ANSWERS_KEPT
 
 FRAME_BYTES = 16 * 1024
 """Largest frame that a client may send."""
@@ -52,6 +53,8 @@ class Limits(msgspec.Struct, frozen=True):
         hello_ms: Time for `hello` to come.
         ping_ms: How often the client should `ping`.
         silence_ms: Time without any frame after which the server closes.
+        answers: The room remembers its answers to so many commands; who says `since` is told `unsure`, not
+            answered anew, when it does no longer. A server that does not say this does not know `since`.
         commands: Rate of `do`.
         pages: Rate of `page`.
         signals: Rate of `signal` and `typing` together.
@@ -62,6 +65,7 @@ class Limits(msgspec.Struct, frozen=True):
     hello_ms: int = 5_000
     ping_ms: int = 20_000
     silence_ms: int = 90_000
+    answers: int = ANSWERS_KEPT
     commands: Rate = Rate(5, 20)
     pages: Rate = Rate(2, 10)
     signals: Rate = Rate(2, 10)
@@ -337,11 +341,14 @@ class Do(Client, frozen=True):
         ref: Your number; `done` or `refused` carry it.
         nonce: Answered once, however often it is asked.
         cmd: The command.
+        since: For a repetition: the newest entry that you knew of when you first asked, or when you asked
+            again if that was less. Only if `limits.answers` was told.
     """
 
     ref: Ref
     nonce: Nonce
     cmd: AnyCommand
+    since: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
 
 
 class AskPage(Client, frozen=True, tag="page"):

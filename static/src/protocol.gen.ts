@@ -4,7 +4,7 @@ export const VERSION = 1;
 export const SUBPROTOCOL = "madoi.v1";
 
 /** What `ready` says unless the server was told otherwise. */
-export const LIMITS: Limits = {"frame_bytes":16384,"window":8,"hello_ms":5000,"ping_ms":20000,"silence_ms":90000,"commands":{"per_second":5,"burst":20},"pages":{"per_second":2,"burst":10},"signals":{"per_second":2,"burst":10}};
+export const LIMITS: Limits = {"frame_bytes":16384,"window":8,"hello_ms":5000,"ping_ms":20000,"silence_ms":90000,"answers":4096,"commands":{"per_second":5,"burst":20},"pages":{"per_second":2,"burst":10},"signals":{"per_second":2,"burst":10}};
 
 /** Why the server closed the socket: 4000-4499 come back, 4500-4999 stay away. */
 export const CLOSE = {
@@ -154,6 +154,8 @@ export type RefusalCode =
   | "too_many_waiting"
   /** The text is shorter than `at` characters. */
   | "too_short"
+  /** Asked so long ago that nobody knows whether it was done; look, then ask under a new nonce. */
+  | "unsure"
   /** More commands under way than `limits.window`; wait for an answer first. */
   | "window"
   /** It is not in a state that allows this; it is at version `at`. */
@@ -235,6 +237,8 @@ export interface Limits {
   ping_ms: number;
   /** Time without any frame after which the server closes. */
   silence_ms: number;
+  /** The room remembers its answers to so many commands; who says `since` is told `unsure`, not answered anew, when it does no longer. A server that does not say this does not know `since`. */
+  answers: number;
   /** Rate of `do`. */
   commands: Rate;
   /** Rate of `page`. */
@@ -806,6 +810,8 @@ export interface DoFrame {
   nonce: string;
   /** The command. */
   cmd: AnyCommand;
+  /** For a repetition: the newest entry that you knew of when you first asked, or when you asked again if that was less. Only if `limits.answers` was told. */
+  since?: number | null;
 }
 
 /** Ask for older or newer messages of a chat channel than the snapshot held. */

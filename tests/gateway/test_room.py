@@ -321,6 +321,24 @@ async def test_a_nonce_is_answered_once_even_by_another_server_process(where):
         await saki.holds(lambda _: saki.texts == ["once", "twice"])
 
 
+async def test_what_may_have_been_answered_long_ago_is_not_done_again(node, monkeypatch):
+    monkeypatch.setattr("rooms.room.ANSWERS_KEPT", 10)
+    session, nonce = await node.session(), secrets.token_hex(8)
+    async with node.viewer(session, "attendee:saki") as saki:
+        since = saki.welcome.seq
+        first = await saki.do(Post(text="once"), nonce)
+        await asyncio.gather(*(node.hub.ask(session, SERVER, SetChatRules(slow=n + 1)) for n in range(9)))
+        assert (await saki.do(Post(text="once"), nonce, since=since)).seq == first.seq
+        await node.hub.ask(session, SERVER, SetChatRules(slow=0))
+        again = await saki.do(Post(text="once"), nonce, since=since)
+        assert (type(again), again.why) == (Refused, "unsure")
+        # What can only have been asked later is new; and an older page does not say since when.
+        late = await saki.do(Post(text="late"), since=first.seq)
+        assert isinstance(late, Done)
+        assert isinstance(await saki.do(Post(text="once"), nonce), Done)
+        await saki.holds(lambda _: saki.texts == ["once", "late", "once"])
+
+
 async def test_what_had_nothing_to_do_does_nothing_when_it_is_repeated_late(node):
     session, nonce = await node.session(), secrets.token_hex(8)
     async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:saki") as saki:

@@ -77,10 +77,10 @@ class Viewer:
             frame if isinstance(frame, str | bytes) else msgspec.json.encode(frame).decode()
         )
 
-    async def do(self, command, nonce=None, within=10):
+    async def do(self, command, nonce=None, within=10, since=None):
         self._ref += 1
         ref = self._ref
-        await self.send(Do(ref=ref, nonce=nonce or secrets.token_hex(8), cmd=command))
+        await self.send(Do(ref=ref, nonce=nonce or secrets.token_hex(8), cmd=command, since=since))
         return await until(lambda: self.answers.get(ref), within)
 
     async def holds(self, condition, within=10):

@@ -65,6 +65,10 @@ export class Client {
   #view: View;
   #epoch: number | null = null;
   #seq = 0;
+  /** The newest entry that the server has told of, which may be ahead of what has arrived. */
+  #tail = 0;
+  /** Whether the server understands since when a repeated command has been asked. */
+  #since = false;
   #ref = 0;
   #level: number | null = null;
   #asked = new Map<number, string>();
@@ -171,10 +175,11 @@ export class Client {
 
   #pump(): void {
     if (this.#line.state.kind !== "connected") return;
-    for (const item of this.outbox.due()) {
+    for (const item of this.outbox.due(this.#tail)) {
       this.#ref += 1;
       this.#asked.set(this.#ref, item.nonce);
-      this.#line.send({ t: "do", ref: this.#ref, nonce: item.nonce, cmd: item.cmd });
+      const since = this.#since ? item.since : undefined;
+      this.#line.send({ t: "do", ref: this.#ref, nonce: item.nonce, cmd: item.cmd, since });
     }
   }
 
@@ -182,6 +187,7 @@ export class Client {
     switch (frame.t) {
       case "ready":
         this.outbox.allow(frame.limits.window);
+        this.#since = frame.limits.answers !== undefined;
         break;
       case "welcome":
         this.#welcome(frame);
@@ -236,6 +242,7 @@ export class Client {
       this.#seq = 0;
     }
     this.#level = frame.you.level;
+    this.#tail = frame.seq;
     this.#set({
       you: frame.you,
       skew: frame.now - this.#ports.now(),
@@ -253,6 +260,7 @@ export class Client {
     }
     const news = (frame.entries ?? []).filter((entry) => entry.seq > this.#seq);
     this.#seq = Math.max(this.#seq, frame.seq);
+    this.#tail = Math.max(this.#tail, this.#seq);
     this.#set({ room: foldEntries(withCards(this.#view.room, frame.cards), news), ready: true });
     this.#settle();
   }

@@ -18,6 +18,8 @@ export interface Item<C extends AnyCmd = AnyCmd> {
   nonce: string;
   cmd: C;
   state: ItemState;
+  /** The newest entry known when it was sent, or the least of several times: its own entry can only be a later one. */
+  since?: number;
   /** When the person asked for it, milliseconds since the epoch. */
   at: number;
   /** Why the server refused it, when failed. */
@@ -86,8 +88,12 @@ export class Outbox<C extends AnyCmd = AnyCmd> {
     this.#window = window;
   }
 
-  /** The commands to send now, in order, marked as sent. Never more than the window under way. */
-  due(): Item<C>[] {
+  /**
+   * The commands to send now, in order, marked as sent. Never more than the window under way.
+   *
+   * `seq` is the newest entry of the room that is known. Only what was sent before carries `since`.
+   */
+  due(seq: number): Item<C>[] {
     if (this.#ports.now() < this.#pausedUntil) return [];
     const underway = this.#items.filter((item) => item.state === "sent").length;
     const next = this.#items
@@ -95,9 +101,14 @@ export class Outbox<C extends AnyCmd = AnyCmd> {
       .slice(0, Math.max(0, this.#window - underway));
     if (next.length === 0) return [];
     const chosen = new Set(next.map((item) => item.nonce));
-    this.#items = this.#items.map((item) => (chosen.has(item.nonce) ? { ...item, state: "sent" } : item));
+    const sent = (item: Item<C>): Item<C> => ({
+      ...item,
+      state: "sent",
+      since: Math.min(item.since ?? seq, seq),
+    });
+    this.#items = this.#items.map((item) => (chosen.has(item.nonce) ? sent(item) : item));
     this.#save();
-    return next;
+    return next.map((item) => (item.since === undefined ? item : sent(item)));
   }
 
   /** The line is new: whatever was sent without an answer is asked again with its old nonce. */

@@ -956,6 +956,7 @@ export const en = {
     poll_taken: "Another poll is open. Close it first.",
     questions_closed: "No questions are taken right now.",
     removed: "You are no longer in this session.",
+    unsure: "After so long we cannot tell whether this arrived. Please look before sending it again.",
     results_shown: "Its results have been shown, so it stays closed. You can make one like it.",
     same_option: "Two options say the same.",
     slow_mode: "Slow mode is on. Please wait a moment.",

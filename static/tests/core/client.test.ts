@@ -91,6 +91,7 @@ const ready: Frame = {
     commands: rate,
     pages: rate,
     signals: rate,
+    answers: 4096,
   },
 };
 const welcome = (change: Partial<You> = {}, epoch = 1, seq = 5): Frame => ({
@@ -142,6 +143,36 @@ test("a lost line comes back by itself with its position and re-asks with the ol
   net.say({ t: "done", ref: again?.ref as number, seq: 6 });
   expect(client.outbox.items).toEqual([]);
   expect(client.view.room.chat.main.messages).toHaveLength(1);
+});
+
+const unsure = (ref: unknown): Frame => ({ t: "refused", ref: ref as number, why: "unsure" });
+
+test("words that may have arrived long ago are not sent a second time unless the person says so", async () => {
+  const { net, client } = await connected();
+  void client.ask({ t: "post", text: "a" });
+  const { since, nonce } = net.sent("do")[0] ?? {};
+  expect(since).toBeUndefined();
+  net.wire.onclose?.({ code: 1006 });
+  await net.pass(500);
+  net.say(ready);
+  net.say(welcome({}, 1, 9000));
+  expect(net.sent("do")[1]).toMatchObject({ nonce, since: 5 });
+  net.say(unsure(net.sent("do")[1]?.ref));
+  expect(client.outbox.items).toMatchObject([{ state: "failed", why: "unsure" }]);
+  client.resend(nonce as string);
+  expect(net.sent("do")[2]?.nonce).not.toBe(nonce);
+  expect(net.sent("do")[2]?.since).toBeUndefined();
+});
+
+test("a server that does not know of since is not told", async () => {
+  const { net, client } = await connected();
+  void client.ask({ t: "post", text: "a" });
+  net.wire.onclose?.({ code: 1006 });
+  await net.pass(500);
+  const { answers: _, ...limits } = ready.limits;
+  net.say({ ...ready, limits } as Frame);
+  net.say(welcome());
+  expect(net.sent("do")[1]).not.toHaveProperty("since");
 });
 
 test("an entry that comes twice is folded once", async () => {
