@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.tallies import Tallies
-from live.gateway.viewing import Blinding, Caller, Cards, Member, Replays, deliver, seen_by
+from live.gateway.viewing import Blinding, Caller, Cards, Member, Replays, Wholes, deliver, seen_by
 from live.gateway.writing import KEPT, Log, Outcome, Wish
 from live.protocol.codes import Close
 from live.protocol.frames import (
@@ -28,7 +28,6 @@ from live.protocol.frames import (
     Refused,
     Server,
     Signal,
-    Snapshot,
     Stage,
     Typing,
     Welcome,
@@ -56,6 +55,12 @@ PAGE: Final = 256
 """Entries in one frame of a deep resume."""
 PAGING: Final = 16
 """How many viewers of this node are paged in at the same time."""
+TELLING: Final = 16
+"""How many viewers of this node are told a whole room at the same time."""
+TELLING_SECONDS: Final = 0.5
+"""How long the next one waits until this one has read it: who reads slowly holds up nobody for longer."""
+ALIKE: Final = 256
+"""How many who are sent the same bytes are sent them before anything else happens."""
 STORE_AGAIN_SECONDS: Final = 0.5
 """When a store that did not answer is asked again."""
 PAGE_SECONDS: Final = 15.0
@@ -82,6 +87,7 @@ class Setting(msgspec.Struct, frozen=True):
         fresh: Makes an identifier that nobody can guess.
         changed: Called with the session and its room after every change.
         paging: Who may read old entries from the store at the same time.
+        telling: Who may be sent a whole room of their own at the same time.
         staged: Called with the session and what another node whispers about its stage.
         counts: Where it is counted what happens.
         waiting: How many may wait at one door.
@@ -93,6 +99,7 @@ class Setting(msgspec.Struct, frozen=True):
     fresh: Callable[[], str]
     changed: Change
     paging: asyncio.Semaphore
+    telling: asyncio.Semaphore
     staged: Callable[[str, bytes], None]
     counts: Numbers
     waiting: int
@@ -113,6 +120,9 @@ class Host:
         self._setting = setting
         self._cards = Cards({})
         self._replays = Replays()
+        self._wholes = Wholes()
+        self._late: dict[Member, int] = {}  # who waits to be told the whole room, and how much of it was lost
+        self._lateness = asyncio.Event()
         self._strangers: dict[str, int] = {}
         self._strange = asyncio.Event()
         self._meeting = asyncio.Lock()
@@ -144,6 +154,7 @@ class Host:
             tasks.create_task(self.log.run(), name=f"log {self.session}")
             tasks.create_task(self._overhear(), name=f"whispers {self.session}")
             tasks.create_task(self._introduce(), name=f"strangers {self.session}")
+            tasks.create_task(self._tell_the_late(), name=f"late {self.session}")
 
     async def _overhear(self) -> None:
         async with contextlib.aclosing(self._setting.store.whispers(self.session)) as whispers:
@@ -158,11 +169,12 @@ class Host:
         while True:
             await self._strange.wait()
             try:
-                await self._meet_strangers()
+                await self._meet_some()
             except StoreAway:
                 await asyncio.sleep(STORE_AGAIN_SECONDS)
             else:
-                self._strange.clear()
+                if not self._strangers:
+                    self._strange.clear()
                 self.flush()
 
     # -- asking ------------------------------------------------------------------------------------
@@ -229,7 +241,7 @@ class Host:
                 continue
             await self._setting.store.put_card(self.session, one.id, msgspec.json.encode(one))
             if one.id in self.room.door.people and await self.ask(SERVER, TellCard(person=one.id)):
-                await self._meet_strangers()
+                await self._meet_some()
             else:
                 self._learn(one)
 
@@ -251,13 +263,42 @@ class Host:
 
     def _learn(self, card: Card) -> None:
         self._cards.put(card)
+        self._forget_ready()
+
+    def _forget_ready(self) -> None:
         self._replays.forget()
+        self._wholes.forget()
 
     # -- coming and going --------------------------------------------------------------------------
 
-    async def page_in(
-        self, member: Member, hello: Hello, drained: Callable[[], Awaitable[bool]]
-    ) -> Hello | None:
+    async def take_in(self, member: Member, hello: Hello) -> Close | None:
+        """Give a member its place, near what it knows; the close code if that cannot be.
+
+        Few are sent the whole room at a time, so that a thousand who come at once cost no thousand rooms of
+        memory.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        reached = await self._page_in(member, hello)
+        if reached is None:
+            return Close.TOO_SLOW
+        if not self.log.ended and self._follows(member, reached) and self._in_ring(reached.seq):
+            self._admit(member, reached)
+            return None
+        async with self._setting.telling:
+            await self._meet_strangers()
+            if self.log.ended:  # the room was closed meanwhile
+                return Close.RESYNC
+            self._admit(member, reached)
+            try:
+                await self._is_read(member)
+            except BaseException:
+                self.leave(member)
+                raise
+        return None
+
+    async def _page_in(self, member: Member, hello: Hello) -> Hello | None:
         """Bring who was away for long nearer: what the ring no longer holds is read from the store, in pages.
 
         Few do this at a time, and each page waits until the one before it is written, so that a thousand who
@@ -266,12 +307,11 @@ class Host:
         Args:
             member: Who resumes; not yet among the members.
             hello: With the position to resume from.
-            drained: Returns when the member's outbox is empty; False if the line is gone.
 
         Returns:
-            The greeting with the position reached, from which `admit` goes on; as it was, when nothing had to
-            be paged in or it cannot be (`admit` sends a snapshot then); None when the reader was too slow or
-            went away.
+            The greeting with the position reached, from which `_admit` goes on; as it was, when nothing had
+            to be paged in or it cannot be (`_admit` sends a snapshot then); None when the reader was too slow
+            or went away.
         """
         await self._meet_strangers()
         member.level = self.room.level_of(member.caller.person, member.caller.role) or Level.EVERYONE
@@ -286,12 +326,12 @@ class Host:
                     break  # trimmed
                 await self._meet_strangers()
                 if self._level(member.caller) is not member.level:
-                    break  # demoted or put out meanwhile: `admit` sees to it
+                    break  # demoted or put out meanwhile: `_admit` sees to it
                 self._push_page(member, [msgspec.json.decode(row.body, type=Entry) for row in rows])
                 hello = msgspec.structs.replace(hello, seq=rows[-1].seq)
                 try:
                     async with asyncio.timeout(PAGE_SECONDS):
-                        if not await drained():
+                        if not await member.drained():
                             return None
                 except TimeoutError:
                     return None
@@ -303,8 +343,8 @@ class Host:
         people = self._cards.named(event for entry in seen for event in entry.events)
         member.push(Message.of(Events(seq=entries[-1].seq, entries=seen, cards=people)))
 
-    def admit(self, member: Member, hello: Hello) -> None:
-        """Give a member its place: the one before it with the same identity goes."""
+    def _admit(self, member: Member, hello: Hello) -> None:
+        """Give a member its place: the one before it with the same identity goes. There are no strangers."""
         self.flush()
         level = self.room.level_of(member.caller.person, member.caller.role)
         if level is None or self.is_void(member.caller):
@@ -393,11 +433,9 @@ class Host:
     def flush(self) -> None:
         """Send what was folded since the last time; if that fails, everybody comes back and resumes.
 
-        Nobody is sent what names a person whose card is still to be fetched: who lost the line in between
-        would resume behind the entry, and never be told the name.
+        What names a person whose card is still to be fetched waits, and what comes after it: who lost the
+        line in between would resume behind the entry, and never be told the name. `_introduce` flushes.
         """
-        if self._strangers:
-            return  # `_introduce` flushes
         clock = asyncio.get_running_loop().time
         self._flushed_at = clock()
         try:
@@ -409,10 +447,12 @@ class Host:
 
     def _flush(self) -> None:
         self._flushing = None
-        entries, self._unsent = self._unsent, []
         if self._anew:
-            self._start_over()
+            if not self._strangers:
+                self._start_over()
             return
+        known = self._known()
+        entries, self._unsent = self._unsent[:known], self._unsent[known:]
         if not entries:
             return
         if any(isinstance(event, LinksVoided) for one in entries for event in one.events):
@@ -420,13 +460,23 @@ class Host:
         moved = self._moved(
             {event.person.id for one in entries for event in one.events if isinstance(event, Filed)}
         )
-        deliver([member for member in self.members.values() if member not in moved], entries, self._cards)
         for member in moved:
-            self._welcome(member)
-            self._snapshot(member)
-            self._catch_up_on_signals(member)
-        if self.room.session.state is State.CLOSED:
+            self._late.setdefault(member, 0)
+        deliver([one for one in self.members.values() if one not in self._late], entries, self._cards)
+        if moved and not self._unsent:
+            for member in moved:
+                self._tell_whole(member)
+        elif moved:
+            self._lateness.set()
+        if self.room.session.state is State.CLOSED and not self._unsent:
             self.close_all(Close.ENDED)
+
+    def _known(self) -> int:
+        """How many of the unsent entries come before the first that names a stranger."""
+        if not self._strangers:
+            return len(self._unsent)
+        strange = (n for n, one in enumerate(self._unsent) if _introduced(one) & self._strangers.keys())
+        return next(strange, len(self._unsent))
 
     def _see_out_the_void(self) -> None:
         for member in [member for member in self.members.values() if self.is_void(member.caller)]:
@@ -472,7 +522,7 @@ class Host:
                 case Forgotten(person):
                     self._strangers.pop(person, None)
                     self._cards.by_id.pop(person, None)
-                    self._replays.forget()
+                    self._forget_ready()
                 case _:
                     pass
 
@@ -481,21 +531,75 @@ class Host:
         people = self.room.door.people
         others = {one: card for one, card in self._cards.by_id.items() if one not in people}
         self._cards, self._strangers = Cards(others), dict.fromkeys(people, self.room.seq)
-        self._replays.forget()
+        self._forget_ready()
         self._anew = True
 
     def _start_over(self) -> None:
         """Another history: everybody gets the room anew, and hears what was lost, if anything was."""
-        self._anew = False
+        self._anew, self._unsent = False, []
         if not self.room.session.id or self.room.session.state is State.CLOSED:
             self.close_all(Close.ENDED)
             return
         self._see_out_the_void()
         self._moved(list(self.members))
-        for member in self.members.values():
-            self._welcome(member, self.log.lost)
+        self._late = dict.fromkeys(self.members.values(), self.log.lost)
+        self._lateness.set()
+
+    async def _tell_the_late(self) -> None:
+        """Tell the room anew to those who wait for it; until then they are sent nothing that happens in it.
+
+        Many are sent the same bytes, one after the other. What is made for one alone takes its turn.
+        """
+        while True:
+            await self._lateness.wait()
+            self._lateness.clear()
+            while self._late:
+                if not await self._nobody_is_strange():
+                    continue
+                own = self._wholes.own(self.room)
+                alike = [member for member in self._late if not own & member.names]
+                for member in alike[:ALIKE]:
+                    self._tell_whole(member)
+                if alike:
+                    await asyncio.sleep(0)
+                    continue
+                async with asyncio.TaskGroup() as tellers:
+                    for _ in range(min(TELLING, len(self._late))):
+                        tellers.create_task(self._tell_some(), name=f"tell {self.session}")
+
+    async def _tell_some(self) -> None:
+        while self._late:
+            async with self._setting.telling:
+                if await self._nobody_is_strange() and self._late:
+                    member = next(iter(self._late))
+                    self._tell_whole(member)
+                    await self._is_read(member)
+                    await asyncio.sleep(0)
+
+    async def _nobody_is_strange(self) -> bool:
+        """Bring everybody to the newest entry, so that the room as it is can be told; False for now not."""
+        try:
+            await self._meet_strangers()
+        except StoreAway:
+            await asyncio.sleep(STORE_AGAIN_SECONDS)
+            return False
+        if self._unsent or self._anew:
+            self.flush()
+        return True
+
+    def _tell_whole(self, member: Member) -> None:
+        lost = self._late.pop(member, 0)
+        if self.members.get(member.caller.person) is member:
+            self._welcome(member, lost)
             self._snapshot(member)
-            self._tallies.catch_up(self.room, member)
+            self._catch_up_on_signals(member)
+
+    @staticmethod
+    async def _is_read(member: Member) -> None:
+        """Wait until a member has taken what it was sent, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TELLING_SECONDS):
+                await member.drained()
 
     def _welcome(self, member: Member, lost: int = 0) -> None:
         caller = member.caller
@@ -543,14 +647,7 @@ class Host:
         return True
 
     def _snapshot(self, member: Member) -> None:
-        events = self.room.view(member.level, member.names)
-        frame = Snapshot(
-            epoch=self._epoch(member),
-            seq=self.room.seq,
-            events=events,  # type: ignore[arg-type] # the union of all events
-            cards=self._cards.whole(member.level, events),
-        )
-        member.push(Message.of(frame))
+        member.push(self._wholes.of(member, self.room, self._epoch(member), self._cards))
 
     def _catch_up_on_signals(self, member: Member) -> None:
         if (told := self.presence.told(member.level)) is not None:
@@ -575,9 +672,7 @@ class Host:
         self.used_at = now
         with contextlib.suppress(StoreAway):  # leases outlive several ticks
             if now - self.presence.renewed >= RENEW_MS:
-                self.presence.renewed = now
-                seats = [member.seat for member in self.members.values()]
-                await self._setting.store.lease(self.session, seats, GRACE_SECONDS)
+                await self._renew(now)
             if (news := self.presence.whisper()) is not None:
                 await self._setting.store.whisper(self.session, news)
             self.presence.leased(await self._setting.store.leases(self.session))
@@ -588,6 +683,20 @@ class Host:
         self.presence.tell(self.room, self.members.values(), now)
         self._tallies.tell(self.room, self.members.values())
 
+    async def _renew(self, now: int) -> None:
+        """Renew everybody's lease; if that fails, the next tick tries before it looks who is there.
+
+        Raises:
+            StoreAway: The store does not answer.
+        """
+        self.presence.renewed = now  # before: who comes in meanwhile is to be renewed at the next tick
+        seats = [member.seat for member in self.members.values()]
+        try:
+            await self._setting.store.lease(self.session, seats, GRACE_SECONDS)
+        except StoreAway:
+            self.presence.renewed = 0
+            raise
+
     async def _meet_strangers(self) -> None:
         """Fetch the cards of people who came in by another node, or whose cards have changed.
 
@@ -595,11 +704,19 @@ class Host:
             StoreAway: The store does not answer; they stay strangers.
         """
         while self._strangers:
-            asked = dict(self._strangers)
-            await self._meet(asked)
-            for person, seq in asked.items():
-                if self._strangers.get(person) == seq:
-                    del self._strangers[person]
+            await self._meet_some()
+
+    async def _meet_some(self) -> None:
+        """Fetch the cards of the strangers of this moment; of some of them there may be newer ones already.
+
+        Raises:
+            StoreAway: The store does not answer; they stay strangers.
+        """
+        asked = dict(self._strangers)
+        await self._meet(asked)
+        for person, seq in asked.items():
+            if self._strangers.get(person) == seq:
+                del self._strangers[person]
 
     async def _meet(self, people: Collection[str]) -> None:
         strange = self._strangers.keys() & people
@@ -610,6 +727,20 @@ class Host:
                 forgotten = card.id in strange and card.id not in self._strangers
                 if card != self._cards.by_id.get(card.id) and not forgotten:
                     self._learn(card)
+
+
+def _introduced(entry: Entry) -> set[str]:
+    """Whose cards an entry makes known, or new."""
+    found: set[str] = set()
+    for event in entry.events:
+        match event:
+            case Filed(person):
+                found.add(person.id)
+            case CardChanged(person) | CardAtDoorChanged(person):
+                found.add(person)
+            case _:
+                pass
+    return found
 
 
 def _answer(ref: int, outcome: Outcome) -> Done | Refused:

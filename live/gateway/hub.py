@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from live.gateway.host import PAGING, STAGE, Change, Host, Setting
+from live.gateway.host import PAGING, STAGE, TELLING, Change, Host, Setting
 from live.gateway.viewing import Blinding, Caller, Line, Member
 from live.gateway.writing import Log
 from live.protocol.codes import Close
@@ -101,14 +101,14 @@ class Hub:
             StoreAway: The store does not answer.
         """
         blinding = Blinding(await self._store.secret())
-        paging = asyncio.Semaphore(PAGING)
         self._setting = Setting(
             self._store,
             blinding,
             self._clock,
             fresh,
             self._changed,
-            paging,
+            asyncio.Semaphore(PAGING),
+            asyncio.Semaphore(TELLING),
             self._staged,
             self.counts,
             self._waiting,
@@ -302,17 +302,16 @@ class Hub:
             await host.ask(caller, Arrive(registered=caller.registered, most_waiting=self._waiting))
             stamp = await self._store.stamp(session)
             member = self._member(host, caller, line, stamp)
-            reached = await host.page_in(member, hello, line.drained)
+            refused = await host.take_in(member, hello)
         except Refused as refused:
             connection.close(REFUSED_AT_THE_DOOR.get(refused.code, Close.RESTARTING))
             return None
         except StoreAway:
             connection.close(Close.STORE_AWAY)
             return None
-        if reached is None or self._find(session) is not host:  # too slow, or the room was closed meanwhile
-            connection.close(Close.TOO_SLOW if reached is None else Close.RESYNC)
+        if refused is not None:
+            connection.close(refused)
             return None
-        host.admit(member, reached)
         return Visit(host, member)
 
     def _member(self, host: Host, caller: Caller, line: Line, stamp: int) -> Member:

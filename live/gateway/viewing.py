@@ -12,8 +12,8 @@ import msgspec
 
 from live.gateway.connection import Connection
 from live.gateway.message import Message
-from live.protocol.frames import Card, Events, Seen
-from rooms import SUBJECT, Entry, Event, Level, Role, visible
+from live.protocol.frames import Card, Events, Seen, Snapshot
+from rooms import SUBJECT, Entry, Event, Level, Role, Room, visible
 from rooms.likeness import skeleton
 
 REPLAYS_KEPT = 64
@@ -95,6 +95,7 @@ class Member:
 
     Attributes:
         push: Sends a message.
+        drained: Returns when nothing waits in the outbox any more; False if the line is gone.
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
         level: What it sees now.
         tallies: What it was last told of each poll.
@@ -107,6 +108,7 @@ class Member:
         self.names = frozenset({caller.person, alias})
         self.connection = line.connection
         self.push = line.send
+        self.drained = line.drained
         self.seat = f"{caller.person}/{stamp}"
         self.level = Level.EVERYONE
         self.tallies: dict[str, Message] = {}
@@ -238,6 +240,47 @@ class Replays:
         if not special & member.names:
             self._ready[member.level, after] = message
         return message
+
+
+class Wholes:
+    """The whole room as viewers see it: made once for all of a level who have nothing of their own in it."""
+
+    def __init__(self) -> None:
+        self._at = -1
+        self._own: set[str] | None = None
+        self._ready: dict[Level, Message] = {}
+
+    def forget(self) -> None:
+        """Cards have changed, or the room is another one."""
+        self._at = -1
+
+    def own(self, room: Room) -> set[str]:
+        """The names for which alone there is something in the room."""
+        self._turn_to(room)
+        if self._own is None:
+            self._own = {getattr(fact, "to", "") for fact in room.facts() if fact.audience == SUBJECT}
+        return self._own
+
+    def of(self, member: Member, room: Room, epoch: int, cards: Cards) -> Message:
+        """The snapshot for a member."""
+        if self._turn_to(room) or self.own(room) & member.names:  # the first to ask may be the only one
+            return _whole(member.level, member.names, room, epoch, cards)
+        if member.level not in self._ready:
+            self._ready[member.level] = _whole(member.level, frozenset(), room, epoch, cards)
+        return self._ready[member.level]
+
+    def _turn_to(self, room: Room) -> bool:
+        """Forget what was made of the room before its newest entry; tell whether there is one."""
+        if room.seq == self._at:
+            return False
+        self._at, self._own, self._ready = room.seq, None, {}
+        return True
+
+
+def _whole(level: Level, names: frozenset[str], room: Room, epoch: int, cards: Cards) -> Message:
+    events = room.view(level, names)
+    people = cards.whole(level, events)
+    return Message.of(Snapshot(epoch=epoch, seq=room.seq, events=events, cards=people))  # type: ignore[arg-type] # the union of all events
 
 
 def deliver(members: Iterable[Member], entries: Sequence[Entry], cards: Cards) -> None:

@@ -144,6 +144,11 @@ class Log:
         await done
 
     @property
+    def ended(self) -> bool:
+        """Whether the room is no longer here."""
+        return self._ended
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits."""
         return not self._wishes and not self._syncs and not self._writing
