@@ -52,6 +52,9 @@ NOTHINGS: Final = 4096
 Outcome = int | Refused
 """The seq of the entry (0: nothing was to be done), or why not."""
 
+NOWHERE: Final = Position(1, 0)
+"""Where a room stands that does not exist, perhaps no longer."""
+
 _entries = msgspec.json.Decoder(Entry)
 _snapshots = msgspec.json.Decoder(Snapshot)
 _encode = msgspec.json.Encoder().encode
@@ -93,7 +96,7 @@ class Log:
         self.session = session
         self._counts = counts or Numbers()
         self.room = Room()
-        self.position = Position(1, 0)
+        self.position = NOWHERE
         self.ring: deque[Entry] = deque(maxlen=RING)
         self.heard: Callable[[Sequence[Entry], bool], None] = lambda _entries, _own: None
         self._ahead = Room()
@@ -183,7 +186,7 @@ class Log:
 
     async def _load(self) -> bool:
         """Try once; False if a row is missing, because somebody trimmed what was being read."""
-        position = await self._store.position(self.session, kept=True)
+        position = await self._tail()
         saved = await self._store.snapshot(self.session)
         room = Room.restore(_snapshots.decode(saved.body)) if saved else Room()
         kept_at = room.seq
@@ -263,7 +266,7 @@ class Log:
                         done.set_exception(StoreAway(str(error)))
 
     async def _catch_up(self) -> None:
-        tail = await self._store.position(self.session, kept=True)
+        tail = await self._tail()
         if tail.history != self.position.history or tail.seq < self.position.seq:
             await self._reload()
         elif tail.epoch != self.position.epoch:
@@ -278,6 +281,18 @@ class Log:
                 raise StoreAway(f"{self.session} has a gap after {self.position.seq}")
         self._doubtful = self._behind = False
         self._pause = PAUSES[0]
+
+    async def _tail(self) -> Position:
+        """Ask where the log stands.
+
+        Raises:
+            StoreAway: The store does not answer, or answers of a history that is over: a server that was
+                master once, perhaps.
+        """
+        tail = await self._store.position(self.session, kept=True)
+        if tail.history < self.position.history and tail != NOWHERE:
+            raise StoreAway(f"{self.session} is in history {self.position.history}, not {tail.history}")
+        return tail
 
     async def _reload(self) -> None:
         before, known = self.position, {entry.seq: (entry.at, entry.key) for entry in self.ring}

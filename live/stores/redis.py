@@ -26,15 +26,19 @@ from collections.abc import (
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from live.stores import scripts
 from live.stores.following import Announcements, follow
 from live.stores.port import Batch, Position, Row, Saved, StoreAway, Taken
 from live.stores.routes import ANSWER_SECONDS, BadUrl, read_url, routes_to
+
+log = structlog.get_logger()
 
 RECONNECT_SECONDS: Final = (0.05, 2.0)
 LISTEN_SECONDS: Final = 0.05
@@ -44,6 +48,8 @@ MOVES: Final = 3
 """How often a question follows a key that has moved."""
 REWRITE_SECONDS: Final = 0.5
 REWRITE_TRIES: Final = 240
+REWRITE_LOOK_SECONDS: Final = 0.1
+UNDER_WAY: Final = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
 ROWS, WHISPERS = "rows", "whispers"
 
 
@@ -52,6 +58,7 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         self._servers: WeakKeyDictionary[AbstractConnection, str] = WeakKeyDictionary()
+        self._told_by: dict[str, str] = {}
         address = read_url(url)
         self._replicas = address.replicas
         self._routes = routes_to(address, self._greet)
@@ -59,7 +66,7 @@ class RedisStore:
         self._whispers = Announcements[bytes]()
         self._stale = True
         self._listener = asyncio.create_task(self._listen(), name="redis announcements")
-        self._unclean: set[str] = set()
+        self._unclean = False
         self._rewriter: asyncio.Task[None] | None = None
 
     @classmethod
@@ -81,6 +88,7 @@ class RedisStore:
         except StoreAway:
             await store.close()
             raise
+        store._clean()
         return store
 
     # -- the log ---------------------------------------------------------------------------------------------
@@ -93,9 +101,8 @@ class RedisStore:
             raise Taken(Position(epoch, seq))
 
     async def read(self, room: str, after: int, limit: int) -> list[Row]:
-        key = _log(room)
-        rows = await self._on(key, lambda redis: redis.xrange(key, min=f"{after + 1}-0", count=limit))
-        return [Row(int(at.partition(b"-")[0]), fields[b"e"]) for at, fields in rows]
+        rows = await self._beside(room, "XRANGE", _log(room), f"{after + 1}-0", "+", "COUNT", limit)
+        return [Row(int(at.partition(b"-")[0]), body) for at, (_, body) in rows]
 
     async def position(self, room: str, *, kept: bool = False) -> Position:
         kept = kept and self._replicas > 0
@@ -105,8 +112,11 @@ class RedisStore:
 
     async def follow(self, room: str, seen: Position) -> AsyncGenerator[Batch, None]:
         with self._announcements.tap(room) as tap, self._listening_to_more_or_less():
-            async for batch in follow(self, tap, room, seen):
-                yield batch
+            try:
+                async for batch in follow(self, tap, room, seen):
+                    yield batch
+            finally:
+                self._told_by.pop(_log(room), None)
 
     async def whisper(self, room: str, body: bytes) -> None:
         channel = _whispering(room)
@@ -118,8 +128,7 @@ class RedisStore:
                 yield await tap.get()
 
     async def snapshot(self, room: str) -> Saved | None:
-        key = _snapshot(room)
-        seq, body = await self._on(key, lambda redis: redis.hmget(key, ["seq", "body"]))
+        seq, body = await self._beside(room, "HMGET", _snapshot(room), "seq", "body")
         return Saved(int(seq), body) if seq is not None else None
 
     async def save_snapshot(self, room: str, at: Position, body: bytes) -> None:
@@ -138,23 +147,29 @@ class RedisStore:
         anew: bool = False,
     ) -> Position:
         pairs = [part for seq, body in replacements.items() for part in (str(seq), body)]
-        keys = (_log(room), _meta(room), _snapshot(room))
+        keys = (_log(room), _meta(room), _snapshot(room), _mark(room))
         to = seen.rewritten(anew=anew)
         alone = int(to.history != seen.history)
-        args = (_channel(room), seen.epoch, to.epoch, snapshot.seq, snapshot.body, alone, *pairs)
-        done, epoch, seq = await self._fenced(scripts.REDACT, keys, args, kept=True)
+        saved = (snapshot.seq, snapshot.body)
+        args = (_channel(room), seen.epoch, to.epoch, *saved, alone, secrets.token_hex(8), *pairs)
+        try:
+            done, epoch, seq = await self._fenced(scripts.REDACT, keys, args, kept=True)
+        finally:
+            self._clean()  # it may have been done, whatever was answered
         if not done:
             raise Taken(Position(epoch, seq))
-        self._clean(keys[0])
         return Position(epoch, seq)
 
     async def erase(self, room: str) -> None:
         keys = (_log(room), _meta(room), _snapshot(room), _cards(room), _leases(room), _stamp(room))
-        await self._on(keys[0], lambda redis: redis.delete(*keys))
-        await self._on("sessions", lambda redis: redis.hdel("sessions", room))
+        try:
+            await self._script(scripts.ERASE, (_mark(room), *keys), (secrets.token_hex(8),))
+            forget = (secrets.token_hex(8), room)
+            await self._script(scripts.FORGET, (_mark("sessions"), "sessions"), forget)
+        finally:
+            self._clean()
         channel = _channel(room)
         await self._on(keys[0], lambda redis: redis.publish(channel, b"0 0 \n"))
-        self._clean(keys[0], "sessions")
 
     async def rooms(self) -> set[str]:
         found = {name.decode() for name in await self._on("sessions", lambda redis: redis.hkeys("sessions"))}
@@ -192,9 +207,11 @@ class RedisStore:
         return {person: body for person, body in zip(named, bodies, strict=True) if body is not None}
 
     async def forget(self, room: str, person: str) -> None:
-        key = _cards(room)
-        await self._on(key, lambda redis: redis.hdel(key, person))
-        self._clean(key)
+        try:
+            keys = (_mark(room), _cards(room))
+            await self._script(scripts.FORGET, keys, (secrets.token_hex(8), person))
+        finally:
+            self._clean()
 
     async def put_session(self, session: str, body: bytes) -> None:
         await self._on("sessions", lambda redis: redis.hset("sessions", session, body))
@@ -301,12 +318,15 @@ class RedisStore:
         async def question(redis: Redis) -> Any:  # noqa: ANN401 - Lua's answer
             connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call] # redis-py
             try:
-                rest = (len(keys), *keys, self._servers[connection], *args)
+                run = self._servers[connection]
+                rest = (len(keys), *keys, run, *args)
                 waits = [("WAIT", self._replicas, REPLICA_MS)] if kept and self._replicas else []
                 try:
-                    return await _in_a_row(connection, [("EVALSHA", _SHA[text], *rest), *waits])
+                    answers = await _in_a_row(connection, [("EVALSHA", _SHA[text], *rest), *waits])
                 except NoScriptError:
-                    return await _in_a_row(connection, [("EVAL", text, *rest), *waits])
+                    answers = await _in_a_row(connection, [("EVAL", text, *rest), *waits])
+                self._told_by[keys[0]] = run
+                return answers
             finally:
                 await redis.connection_pool.release(connection)
 
@@ -314,6 +334,21 @@ class RedisStore:
         if reached and answer[0] and reached[0] < self._replicas:
             raise StoreAway(f"{reached[0]} of {self._replicas} replicas have confirmed in time")
         return cast("list[int]", answer)
+
+    async def _beside(self, room: str, *command: Any) -> Any:  # noqa: ANN401 - Redis's answer
+        """Ask the server that told last where the room's log stands: another one may hold another history."""
+
+        async def question(redis: Redis) -> Any:  # noqa: ANN401 - likewise
+            connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call] # redis-py
+            try:
+                run = self._servers[connection]
+                if self._told_by.get(_log(room), run) != run:
+                    raise RedisConnectionError("another server has told where the log stands")
+                return (await _in_a_row(connection, [command]))[0]
+            finally:
+                await redis.connection_pool.release(connection)
+
+        return await self._on(_log(room), question)
 
     async def _script(self, text: str, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401 - Lua's answer
         async def question(redis: Redis) -> Any:  # noqa: ANN401 - likewise
@@ -326,28 +361,39 @@ class RedisStore:
 
     # -- bytes that have to leave the disk -------------------------------------------------------------------
 
-    def _clean(self, *keys: str) -> None:
-        """Have the files written anew that still hold what was removed from these keys."""
-        self._unclean.update(keys)
+    def _clean(self) -> None:
+        """Have files written anew that still hold what was removed."""
+        self._unclean = True
         if self._rewriter is None or self._rewriter.done():
             self._rewriter = asyncio.create_task(self._rewrite(), name="redis rewrite")
 
     async def _rewrite(self) -> None:
-        """Ask for new files until a rewrite has begun after the removal.
+        """Go from server to server until no mark says that bytes have yet to leave the disk.
 
-        One that was under way began before, so it keeps the old bytes: Redis refuses another meanwhile, and
-        is asked again. Replicas have files of their own.
+        A removal leaves its mark in the same step, and the mark goes when files have been written that were
+        begun later: so whoever dies in between, the next one to start finds it.
         """
         for _ in range(REWRITE_TRIES):
-            keys, self._unclean = self._unclean, set()
-            for key in keys:
-                try:
-                    await self._on(key, _begin_rewrite)
-                except StoreAway:
-                    self._unclean.add(key)
+            self._unclean = False
+            try:
+                for redis in await _ask(self._routes.clients()):
+                    await self._rewrite_marked(redis)
+            except StoreAway:
+                self._unclean = True
+            except Exception:
+                log.exception("rewriting failed")
+                self._unclean = True
             if not self._unclean:
                 return
             await asyncio.sleep(REWRITE_SECONDS)
+        log.warning("store unclean: what was removed may still be in Redis's files")
+
+    async def _rewrite_marked(self, redis: Redis) -> None:
+        marks = {mark: await _ask(redis.get(mark)) async for mark in _all(redis, _mark("*"))}
+        if marks:
+            await _write_files(redis)
+        for mark, value in marks.items():
+            await self._script(scripts.LET_GO, (mark.decode(),), (value,))
 
     # -- announcements ---------------------------------------------------------------------------------------
 
@@ -435,26 +481,36 @@ async def _all(redis: Redis, pattern: str) -> AsyncGenerator[bytes, None]:
             return
 
 
-async def _begin_rewrite(redis: Redis) -> None:
-    """Have a server, and its replicas, write their files anew."""
-    await _rewrite_files(redis)
-    with contextlib.suppress(RedisError, OSError):
+async def _write_files(redis: Redis) -> None:
+    """Have a server write its files anew, and its replicas as far as they can be reached.
+
+    Raises:
+        StoreAway: it has not done so; one that was under way began too early, and has to end first.
+    """
+    await _write_own_files(redis)
+    with contextlib.suppress(RedisError, OSError, StoreAway):
         for name, replica in (await redis.info("replication")).items():
             if name.startswith("slave") and isinstance(replica, dict):
                 options = dict(redis.connection_pool.connection_kwargs)
                 for ours in ("sentinel", "service", "redis_connect_func", "path"):
                     options.pop(ours, None)
                 async with Redis(**{**options, "host": replica["ip"], "port": replica["port"]}) as other:
-                    await _rewrite_files(other)
+                    await _write_own_files(other)
 
 
-async def _rewrite_files(redis: Redis) -> None:
-    about = await redis.info("persistence")
-    if about.get("aof_enabled"):
-        await redis.bgrewriteaof()
-    with contextlib.suppress(ResponseError):  # CONFIG may be forbidden; then dumps are the operator's own
-        if (await redis.config_get("save")).get("save"):
-            await redis.bgsave(schedule=True)
+async def _write_own_files(redis: Redis) -> None:
+    before = await _ask(redis.info())
+    if before.get("aof_enabled"):
+        await _ask(redis.bgrewriteaof())
+    with contextlib.suppress(StoreAway):  # CONFIG may be forbidden; then dumps are the operator's own
+        if (await _ask(redis.config_get("save"))).get("save"):
+            await _ask(redis.bgsave(schedule=True))
+    about = await _ask(redis.info())
+    while any(about.get(one) for one in UNDER_WAY):
+        await asyncio.sleep(REWRITE_LOOK_SECONDS)
+        about = await _ask(redis.info())
+    if about["run_id"] != before["run_id"] or about.get("aof_last_bgrewrite_status") != "ok":
+        raise StoreAway("the files have not been written anew")
 
 
 def _named(found: Mapping[bytes, bytes]) -> dict[str, bytes]:
@@ -499,6 +555,10 @@ def _channel(room: str) -> str:
 
 def _whispering(room: str) -> str:
     return f"{WHISPERS}:{{{room}}}"
+
+
+def _mark(room: str) -> str:
+    return f"unclean:{{{room}}}"
 
 
 def _stamp(room: str) -> str:

@@ -207,9 +207,12 @@ class OneServer:
         self._pool = pool
         self._redis = Redis(connection_pool=pool)
         self._sentinels = sentinels
+        self._doubtful = False
 
     async def client(self, key: str) -> Redis:  # noqa: ARG002 - the port's shape
         """The server."""
+        if self._doubtful:
+            await self.renew()
         return self._redis
 
     async def listener(self) -> Redis:
@@ -222,10 +225,12 @@ class OneServer:
 
     async def renew(self) -> None:
         """Let connections be made anew."""
+        self._doubtful = False
         await self._pool.disconnect(inuse_connections=False)
 
     def doubt(self) -> None:
-        """A connection that broke is made anew by the pool."""
+        """Trust no connection that lies idle: the master may be another one by now, and the old one alive."""
+        self._doubtful = True
 
     async def close(self) -> None:
         """Let go of all connections."""

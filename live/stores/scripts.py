@@ -54,7 +54,7 @@ REDACT = (
     + """
 if epoch ~= tonumber(ARGV[3]) or seq < tonumber(ARGV[5]) then return {0, epoch, seq} end
 local fresh = {}
-for i = 8, #ARGV, 2 do fresh[ARGV[i] .. '-0'] = ARGV[i + 1] end
+for i = 9, #ARGV, 2 do fresh[ARGV[i] .. '-0'] = ARGV[i + 1] end
 if next(fresh) then
   local rows = redis.call('XRANGE', KEYS[1], '-', '+')
   redis.call('DEL', KEYS[1])
@@ -67,13 +67,15 @@ if ARGV[7] == '1' then
 end
 epoch = tonumber(ARGV[4])
 redis.call('HSET', KEYS[2], 'run', ARGV[1], 'epoch', epoch, 'seq', seq)
+redis.call('SET', KEYS[4], ARGV[8])
 redis.call('PUBLISH', ARGV[2], epoch .. ' 0 \\n')
 return {1, epoch, seq}
 """
 )
-"""KEYS[3]: snapshot. ARGV: run, channel, seen epoch, next epoch, the snapshot's seq and body, 1 if only the
-snapshot is to be left, then seq and body by turns. A stream cannot change an entry, and XDEL leaves its bytes
-in memory and in the append-only file, so the stream is written anew. Answers 1 or 0 (taken), epoch, seq."""
+"""KEYS[3]: snapshot; KEYS[4]: mark. ARGV: run, channel, seen epoch, next epoch, the snapshot's seq and body,
+1 if only the snapshot is to be left, the mark's value, then seq and body by turns. A stream cannot change an
+entry, and XDEL leaves its bytes in memory and in the append-only file, so the stream is written anew. The
+mark says that the files have yet to be. Answers 1 or 0 (taken), epoch, seq."""
 
 SAVE = """
 local held = redis.call('HMGET', KEYS[2], 'epoch', 'seq')
@@ -108,11 +110,21 @@ return 1
 """
 """KEYS[1]: the index. ARGV: session, its line as it was seen, the new one. Answers 1 or 0 (it is another)."""
 
+ERASE = """
+if redis.call('DEL', unpack(KEYS, 2)) > 0 then redis.call('SET', KEYS[1], ARGV[1]) end
+"""
+"""KEYS: mark, then what is to be removed. ARGV: the mark's value."""
+
+FORGET = "if redis.call('HDEL', KEYS[2], ARGV[2]) > 0 then redis.call('SET', KEYS[1], ARGV[1]) end"
+"""KEYS: mark, hash. ARGV: the mark's value, the field to be removed."""
+
 LEASE = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+if #ARGV > 1 then redis.call('PEXPIRE', KEYS[1], math.ceil((tonumber(last) - now) * 1000)) end
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 """
 """KEYS[1]: leases. ARGV: seconds, names…; answers who is present. The server's clock is the only clock."""
@@ -137,4 +149,4 @@ return ARGV[1]
 LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 """KEYS[1]: what is held. ARGV: holder."""
 
-ALL = (POSITION, APPEND, REDACT, SAVE, TRIM, RESTORE, SWAP, LEASE, STAMP, HOLD, LET_GO)
+ALL = (POSITION, APPEND, REDACT, SAVE, TRIM, RESTORE, SWAP, ERASE, FORGET, LEASE, STAMP, HOLD, LET_GO)

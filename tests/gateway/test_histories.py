@@ -8,9 +8,9 @@ import pytest
 from live.gateway.host import SERVER
 from live.stores import StoreAway, open_store
 from rooms import Refused
-from rooms.chat import SetChatRules
+from rooms.chat import Post, SetChatRules
 from tests.kit.polling import until
-from tests.kit.rooms import Gateway
+from tests.kit.rooms import Gateway, gateway
 
 
 async def test_a_quiet_room_comes_to_a_new_history_when_its_replica_is_back(replicated):
@@ -61,3 +61,21 @@ async def test_who_waits_for_a_room_that_goes_is_told(node):
     assert all(isinstance(one, int | Refused | StoreAway | None) for one in answers)
     with contextlib.suppress(StoreAway):
         assert (await node.hub.room(session)).session.id == ""
+
+
+async def test_a_history_that_is_over_is_not_gone_back_to(own_redis):
+    async with gateway(own_redis.url) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:saki") as saki:
+            meta, log = f"meta:{{{session}}}", node.hub._find(session).log
+            own_redis.ask("HSET", meta, "run", "another")
+            await until(lambda: log.position.history == 1 and saki.snapshots == 2)
+            position = log.position
+            own_redis.ask("HSET", meta, "epoch", 1)  # as a server answers that was left behind
+            await until(lambda: log._behind)
+            with pytest.raises(StoreAway, match="is in history 1"):
+                await log.sync()
+            assert (log.position, saki.snapshots) == (position, 2)
+            own_redis.ask("HSET", meta, "epoch", position.epoch)
+            await until(lambda: not log._behind)
+            assert (await saki.do(Post(text="on we go"))).seq == position.seq + 1

@@ -1,12 +1,14 @@
 """Redis with replicas, Sentinel and a cluster: real servers, killed for real."""
 
 import asyncio
+import contextlib
+import secrets
 
 import pytest
 
 from live.gateway import writing
 from live.protocol.frames import Done
-from live.stores import EDITIONS, Position, StoreAway, Taken, open_store
+from live.stores import EDITIONS, Position, Row, Saved, StoreAway, Taken, open_store
 from live.stores.redis import RedisStore
 from live.stores.routes import BadUrl, read_url
 from rooms.chat import DeleteMessage, Post
@@ -169,7 +171,11 @@ async def test_rooms_lie_on_every_node_of_a_cluster_and_each_in_one_slot(cluster
     assert sum(len(rooms) for rooms in held) == len(set().union(*held))
     for n in range(12):
         await store.erase(f"room{n}")
-    assert not any(node.ask("KEYS", "*{room*") for node in cluster.nodes)
+
+    async def gone():
+        return not any(node.ask("KEYS", "*{room*") for node in cluster.nodes)
+
+    await until(gone)
     await store.close()
 
 
@@ -240,3 +246,84 @@ async def test_deleted_words_leave_the_append_only_file_and_the_dump(own_redis):
             assert on_disk()
             await mio.do(DeleteMessage(id=message.id))
             await until(lambda: on_disk() == [], 30)
+
+
+async def test_words_leave_the_file_though_nobody_heard_that_they_were_taken_out(replicated):
+    url, files = f"{replicated.master.url}?replicas=1", replicated.master.folder
+    canary = secrets.token_hex(16).encode()
+    store = await open_store(url)
+    await store.append("room", START, [canary])
+    replicated.replica.kill()
+    with pytest.raises(StoreAway):
+        await store.redact("room", Position(1, 1), {1: b"-"}, Saved(1, b"clean"))
+    replicated.master.kill()  # before anything was written anew
+    await store.close()
+    assert _holds(canary, files)
+    await asyncio.to_thread(replicated.master.start)
+    store = await open_store(url)
+    await until(lambda: not _holds(canary, files), 20)
+    await until(lambda: not replicated.master.ask("KEYS", "unclean:*"))
+    assert await store.read("room", 0, 9) == [Row(1, b"-")]
+    await store.close()
+
+
+def _holds(canary, folder):
+    with contextlib.suppress(FileNotFoundError):  # Redis is changing its files just now
+        return any(canary in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return True
+
+
+async def test_a_master_that_comes_back_is_not_read(replicated):
+    """Sentinels demote it sooner or later; until then only our own doubt keeps us from it."""
+    master, replica = replicated.master, replicated.replica
+    store = await open_store(replicated.url)
+    await store.append("room", START, [b"1"])
+    await asyncio.gather(*(store.read("room", 0, 1) for _ in range(8)))  # as many connections lie idle
+    await asyncio.to_thread(replicated.cut_replica)
+    await store.append("room", Position(1, 1), [b"old"])
+    master.ask("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+    master.pause()
+    await asyncio.to_thread(replicated.fail_over)
+
+    async def answered():
+        with contextlib.suppress(StoreAway):
+            return await store.position("room")
+
+    tail = await until(answered, 30)
+    assert (tail.history, tail.seq) == (1, 1)
+    await store.append("room", tail, [b"new"])
+    master.resume()
+    assert master.info("replication")["role"] == "master"
+    for _ in range(20):
+        found = await asyncio.gather(*(store.read("room", 0, 9) for _ in range(8)), return_exceptions=True)
+        assert all(
+            isinstance(rows, StoreAway) or [row.body for row in rows] == [b"1", b"new"] for rows in found
+        )
+        positions = await asyncio.gather(*(store.position("room") for _ in range(8)), return_exceptions=True)
+        assert all(isinstance(one, StoreAway) or one == (tail.epoch, 2) for one in positions)
+    assert await store.read("room", 0, 9)
+    assert replica.info("replication")["role"] == "master"
+    await store.close()
+
+
+async def test_what_is_read_comes_from_the_server_that_told_the_tail(replicated):
+    store = await open_store(replicated.master.url)
+    await store.append("room", START, [b"1"])
+    assert await store.read("room", 0, 9) == [Row(1, b"1")]
+    store._told_by["log:{room}"] = replicated.replica.info("server")["run_id"]
+    for question in (store.read("room", 0, 9), store.snapshot("room")):
+        with pytest.raises(StoreAway, match="another server"):
+            await question
+    assert (await store.position("room")).seq == 1
+    assert await store.read("room", 0, 9) == [Row(1, b"1")]
+    await store.close()
+
+
+async def test_leases_leave_no_names_behind(own_redis):
+    store = await open_store(own_redis.url)
+    await store.lease("room", ["p1/1"], 30)
+    await store.lease("room", ["p2/1"], 1)
+    assert 29_000 < own_redis.ask("PTTL", "leases:{room}") <= 30_000
+    assert await store.leases("room") == {"p1/1", "p2/1"}
+    assert 29_000 < own_redis.ask("PTTL", "leases:{room}") <= 30_000
+    await store.close()
