@@ -6,7 +6,9 @@ import contextlib
 import pytest
 
 from live.gateway.host import SERVER
+from live.gateway.presence import RENEW_MS
 from live.stores import StoreAway, open_store
+from live.stores.embedded import EmbeddedStore
 from rooms import Refused
 from rooms.chat import Post, SetChatRules
 from tests.kit.polling import until
@@ -79,3 +81,43 @@ async def test_a_history_that_is_over_is_not_gone_back_to(own_redis):
             own_redis.ask("HSET", meta, "epoch", position.epoch)
             await until(lambda: not log._behind)
             assert (await saki.do(Post(text="on we go"))).seq == position.seq + 1
+
+
+async def test_after_an_outage_everybody_is_present_at_the_first_look(own_redis):
+    async with gateway(own_redis.url) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:saki"):
+            presence = node.hub._find(session).presence
+            await until(lambda: presence.renewed and presence.online)
+            own_redis.kill()
+            node.now += RENEW_MS
+            await until(lambda: presence.renewed == 0)
+            await asyncio.to_thread(own_redis.start)
+            own_redis.ask("DEL", f"leases:{{{session}}}")  # the grace was over
+            presence.online.clear()
+            await until(lambda: presence.online == {"saki"}, RENEW_MS / 2000)
+
+
+class Forgetful(EmbeddedStore):
+    """A store that cannot keep a snapshot at the first try."""
+
+    tries = 0
+
+    async def save_snapshot(self, room, at, body):
+        self.tries += 1
+        if self.tries == 1:
+            raise StoreAway("not now")
+        await super().save_snapshot(room, at, body)
+
+
+async def test_a_snapshot_that_could_not_be_saved_is_saved_after_the_next_entry(tmp_path, monkeypatch):
+    monkeypatch.setattr("live.gateway.writing.SNAPSHOT_EVERY", 4)
+    store = await Forgetful.open(tmp_path)
+    async with Gateway(store) as node:
+        session = await node.session()
+        for slow in (1, 2):
+            await node.hub.ask(session, SERVER, SetChatRules(slow=slow))
+        await until(lambda: store.tries == 1)
+        await node.hub.ask(session, SERVER, SetChatRules(slow=3))
+        assert (await until(lambda: store.snapshot(session))).seq == 5
+    await store.close()

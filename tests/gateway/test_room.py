@@ -339,7 +339,8 @@ async def test_what_may_have_been_answered_long_ago_is_not_done_again(node, monk
         await saki.holds(lambda _: saki.texts == ["once", "late", "once"])
 
 
-async def test_what_had_nothing_to_do_does_nothing_when_it_is_repeated_late(node):
+async def test_what_had_nothing_to_do_does_nothing_when_it_is_repeated_late(node, monkeypatch):
+    monkeypatch.setattr(writing, "NOTHINGS", 2)
     session, nonce = await node.session(), secrets.token_hex(8)
     async with node.viewer(session, "moderator:mio") as mio, node.viewer(session, "attendee:saki") as saki:
         await mio.do(ChangeSettings(moderated=False))
@@ -348,6 +349,8 @@ async def test_what_had_nothing_to_do_does_nothing_when_it_is_repeated_late(node
         await mio.do(Vote(id=question))
         assert (await mio.do(Vote(id=question), nonce)).seq == 0
         await mio.do(Vote(id=question, on=False))
+        for _ in range(3):  # asked without a nonce, so never again: nothing has to be remembered
+            assert await node.hub.ask(session, SERVER, SetState(state=State.LIVE)) == 0
         assert (await mio.do(Vote(id=question), nonce)).seq == 0
         assert not (await node.hub.room(session)).questions.voters
 
