@@ -22,6 +22,8 @@ from live.stores.serving import servers
 from rooms import Entry, Room, Snapshot
 
 PAGE = 256
+LINKS = "link:"
+"""Begins the keys of what staff links are bound to (decision 22)."""
 TRIES = 10
 """How often a room is read again that changed its shape while it was read."""
 
@@ -59,7 +61,7 @@ class _Shelf:
 
 
 async def copy(source: Store, target: Store, *, overwrite: bool = False, served: bool = False) -> Moved:
-    """Copy every room, card and line of the index, and the secret that tickets are signed with.
+    """Copy every room, card and line of the index, the secret of the tickets, and what links are bound to.
 
     Args:
         source: from where.
@@ -89,6 +91,10 @@ async def copy(source: Store, target: Store, *, overwrite: bool = False, served:
         await _put(target, room, shelf)
         await _compare(target, room, shelf)
         moved = Moved(moved.rooms + 1, moved.entries + len(shelf.rows), moved.cards + len(shelf.cards))
+    for held in await source.holds(LINKS):
+        if (other := await target.hold(*held)) != held.holder:
+            await target.let_go(held.key, other)
+            await target.hold(*held)
     return moved
 
 
@@ -216,7 +222,7 @@ async def _file(file: Path) -> AsyncIterator[Store]:
 
 
 def _clone(source: Path, target: Path) -> Moved:
-    """Copy a database as it is at one moment, without what ends by itself (leases, one-time claims)."""
+    """Copy a database as it is at one moment, without what ends soon by itself (leases, one-time claims)."""
     os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
     counting = "select (select count(*) from room), (select count(*) from log), (select count(*) from card)"
     try:
@@ -227,7 +233,7 @@ def _clone(source: Path, target: Path) -> Moved:
             old.backup(new)
             new.execute("pragma journal_mode=delete")
             new.execute("delete from lease")
-            new.execute("delete from fact where key != 'secret'")
+            new.execute("delete from fact where key != 'secret' and key not glob ?", (f"hold:{LINKS}*",))
             moved = Moved(*new.execute(counting).fetchone())
             new.commit()
             (well,) = new.execute("pragma quick_check(1)").fetchone()

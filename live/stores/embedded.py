@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from live.stores.following import Announcements, follow
-from live.stores.port import Batch, Position, Row, Saved, StoreAway, Taken
+from live.stores.port import Batch, Held, Position, Row, Saved, StoreAway, Taken
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -248,6 +248,12 @@ class EmbeddedStore:
 
     async def let_go(self, key: str, holder: bytes) -> None:
         await self._run("delete from fact where key = ? and value = ?", f"hold:{key}", holder)
+
+    async def holds(self, prefix: str) -> list[Held]:
+        now = time.time()
+        sql = "select substr(key, 6), value, until - ? from fact where key glob ? and until > ?"
+        rows = await self._do(lambda db: db.execute(sql, (now, f"hold:{prefix}*", now)).fetchall())
+        return [Held(*row) for row in rows]
 
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         now = time.time()

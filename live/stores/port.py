@@ -51,6 +51,14 @@ class Batch(NamedTuple):
     rows: Sequence[Row]
 
 
+class Held(NamedTuple):
+    """A key that somebody holds, and for how many seconds more."""
+
+    key: str
+    holder: bytes
+    seconds: float
+
+
 class Taken(Exception):  # noqa: N818 - an answer of the protocol, not a fault
     """Somebody wrote first. Catch up to `tail`, decide again, append again.
 
@@ -187,6 +195,9 @@ class Store(Protocol):
 
     async def let_go(self, key: str, holder: bytes) -> None:
         """Hold a key no longer; that of another holder stays."""
+
+    async def holds(self, prefix: str) -> list[Held]:
+        """What is held under keys that begin with `prefix`."""
 
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         """Say that these are present from now on for a time; saying it again renews."""

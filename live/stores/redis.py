@@ -35,7 +35,7 @@ from redis.exceptions import MovedError, NoScriptError, ReadOnlyError, RedisErro
 
 from live.stores import scripts
 from live.stores.following import Announcements, follow
-from live.stores.port import Batch, Position, Row, Saved, StoreAway, Taken
+from live.stores.port import Batch, Held, Position, Row, Saved, StoreAway, Taken
 from live.stores.routes import ANSWER_SECONDS, BadUrl, read_url, routes_to
 
 log = structlog.get_logger()
@@ -245,6 +245,15 @@ class RedisStore:
 
     async def let_go(self, key: str, holder: bytes) -> None:
         await self._script(scripts.LET_GO, (f"hold:{key}",), (holder,))
+
+    async def holds(self, prefix: str) -> list[Held]:
+        found: list[Held] = []
+        for redis in await _ask(self._routes.clients()):
+            async for key in _all(redis, f"hold:{prefix}*"):
+                holder, left = await _ask(redis.get(key)), await _ask(redis.pttl(key))
+                if holder is not None and left > 0:
+                    found.append(Held(key.decode()[len("hold:") :], holder, left / 1000))
+        return found
 
     async def lease(self, room: str, names: Iterable[str], seconds: float) -> None:
         await self._script(scripts.LEASE, (_leases(room),), (seconds, *names))

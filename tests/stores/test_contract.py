@@ -276,6 +276,22 @@ async def test_of_racing_holders_one_holds_until_it_lets_go(store, room):
     await until(over)
 
 
+async def test_what_is_held_can_be_listed_and_held_elsewhere_for_as_long(store, room):
+    await store.hold(f"{room}:a", b"one", 60)
+    await store.hold(f"{room}:b", b"two", 0.05)
+    await store.hold(f"other:{room}", b"three", 60)
+
+    async def one():
+        found = await store.holds(f"{room}:")
+        return found if len(found) == 1 else None
+
+    (held,) = await until(one)
+    assert (held.key, held.holder) == (f"{room}:a", b"one")
+    assert 50 < held.seconds <= 60
+    await store.hold(held.key, b"another", held.seconds)
+    assert [one.holder for one in await store.holds(f"{room}:")] == [b"one"]
+
+
 async def test_leases_last_as_long_as_they_are_renewed(store, room):
     await store.lease(room, ["a", "b"], 30)
     await store.lease(room, ["b", "c"], 0.05)

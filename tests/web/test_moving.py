@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from live.cli import main
-from live.moving import back_up, copy
+from live.moving import back_up, copy, opened, restore
 from live.stores import Position, open_store
 from live.stores.serving import SERVERS
 from rooms import Arrive, Role
@@ -172,3 +172,23 @@ async def test_a_room_that_cannot_be_read_back_is_told(tmp_path):
         await copy(source, target)
     await source.close()
     await target.close()
+
+
+@pytest.mark.parametrize("body", ["embedded", "redis"])
+async def test_a_link_belongs_to_the_same_browser_after_a_move(tmp_path, own_redis, body):
+    where = tmp_path / "here" if body == "embedded" else own_redis.url
+    async with opened(str(where), to_read=False) as store:
+        assert await store.hold("link:1", b"browser", 900) == b"browser"
+        await store.hold("media:room", b"server", 900)
+    await back_up(str(where), tmp_path / "backup")
+    await restore(tmp_path / "backup", str(tmp_path / "new"))
+    async with opened(str(tmp_path / "new"), to_read=True) as store:
+        (held,) = await store.holds("")
+        assert (held.key, held.holder) == ("link:1", b"browser")
+        assert 800 < held.seconds <= 900
+        assert await store.hold("link:1", b"another", 900) == b"browser"
+        # What the target knew of a link goes with the rest of it.
+        async with opened(str(tmp_path / "last"), to_read=False) as last:
+            await last.hold("link:1", b"stranger", 900)
+            await copy(store, last, overwrite=True)
+            assert await last.hold("link:1", b"another", 900) == b"browser"
