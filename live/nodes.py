@@ -374,8 +374,12 @@ class NodeMedia:
             self._told.clear()
             while self._news:
                 session, _ = self._news.popitem()
-                with contextlib.suppress(StoreAway):  # whispers may be lost; the next one is whole again
+                try:
                     await self._hub.whisper_stage(session, msgspec.json.encode(self._stage(session)))
+                except StoreAway:
+                    pass  # whispers may be lost; the next one is whole again
+                except Exception:  # noqa: BLE001 - one room must not cost the others their news
+                    log.exception("nodes.telling_failed", session=session)
 
     async def _hold_on(self) -> None:
         """Hold on to rooms with media here and let go of others, until cancelled."""
@@ -383,8 +387,12 @@ class NodeMedia:
             await asyncio.sleep(RENEW)
             occupied = self._own.occupied()
             for session in {*self._homes.held, *occupied}:
-                with contextlib.suppress(StoreAway):  # then nobody else can take it either
+                try:
                     await self._renew(session, used=session in occupied)
+                except StoreAway:
+                    pass  # then nobody else can take it either
+                except Exception:  # noqa: BLE001 - one room must not cost the others their leases
+                    log.exception("nodes.renewal_failed", session=session)
 
     async def _renew(self, session: str, *, used: bool) -> None:
         if not used:

@@ -93,6 +93,7 @@ class Numbers:
         closes: sockets that ended, by close code.
         resumes: people who came into a room, by how they were brought up to date: `new`, `ring`, `pages`,
             `snapshot`.
+        unread: whispers of other servers that this one cannot read, for one of them is newer.
         lag: how late the event loop was.
     """
 
@@ -112,6 +113,7 @@ class Numbers:
         self.append_failures = self._counter("append_failures", "Batches that a store did not take")
         self.closes = self._counter("closes", "Sockets that ended, by close code", "code")
         self.resumes = self._counter("resumes", "People brought up to date, by how", "kind")
+        self.unread = self._counter("whispers_unread", "Whispers of other servers that cannot be read here")
         self.lag = self._histogram("loop_lag_seconds", "How late the event loop was", 0.01, 0.05, 0.2, 1.0)
         for code in Close:
             self.closes.labels(str(int(code)))

@@ -162,7 +162,10 @@ class Host:
                 if body.startswith(STAGE):
                     self._setting.staged(self.session, body.removeprefix(STAGE))
                 else:
-                    self.presence.overhear(body, self._setting.clock())
+                    try:
+                        self.presence.overhear(body, self._setting.clock())
+                    except msgspec.DecodeError:  # of a newer server; it may be lost like any whisper
+                        self._setting.counts.unread.inc()
 
     async def _introduce(self) -> None:
         """Meet strangers as soon as they are heard of: what names them waits for it (`flush`)."""

@@ -82,7 +82,11 @@ class Presence:
         return msgspec.json.encode(news)
 
     def overhear(self, body: bytes, now: int) -> None:
-        """Take in what a node whispered; hearing oneself changes nothing."""
+        """Take in what a node whispered; hearing oneself changes nothing.
+
+        Raises:
+            msgspec.DecodeError: It cannot be read here.
+        """
         heard = msgspec.json.decode(body, type=Whisper)
         for person, kinds in heard.waves.items():
             for kind in kinds:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -26,6 +26,7 @@ from live.stores import Batch, Position, Row, Saved, Store, StoreAway, Taken
 from live.telemetry import Numbers
 from rooms import Asked, Command, Entry, Gone, Refused, Room, Snapshot, decide
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 GROUP: Final = 256
@@ -58,6 +59,10 @@ NOWHERE: Final = Position(1, 0)
 _entries = msgspec.json.Decoder(Entry)
 _snapshots = msgspec.json.Decoder(Snapshot)
 _encode = msgspec.json.Encoder().encode
+
+
+class Unreadable(Exception):  # noqa: N818 - what a newer server has written
+    """An entry or a snapshot that this version cannot read: the room cannot be kept here."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -177,18 +182,22 @@ class Log:
         """Read the room from the store: the snapshot and what came after.
 
         Raises:
-            StoreAway: The store does not answer.
+            StoreAway: The store does not answer, or it holds what only newer servers can read.
         """
         for _ in range(LOADS):
-            if await self._load():
-                return
+            try:
+                if await self._load():
+                    return
+            except Unreadable as error:
+                log.error("room unreadable", session=self.session, error=str(error))  # noqa: TRY400 - no fault here
+                raise StoreAway(str(error)) from error
         raise StoreAway(f"{self.session} cannot be read to its end")
 
     async def _load(self) -> bool:
         """Try once; False if a row is missing, because somebody trimmed what was being read."""
         position = await self._tail()
         saved = await self._store.snapshot(self.session)
-        room = Room.restore(_snapshots.decode(saved.body)) if saved else Room()
+        room = Room.restore(_decoded(_snapshots, saved.body)) if saved else Room()
         kept_at = room.seq
         ring: deque[Entry] = deque(maxlen=RING)
         erasing: list[tuple[int, Gone]] = []
@@ -197,7 +206,7 @@ class Log:
             if not rows or rows[0].seq != room.seq + 1:
                 return False
             for row in rows:
-                ring.append(_entries.decode(row.body))
+                ring.append(_decoded(_entries, row.body))
                 room.fold(ring[-1])
                 if gone := ring[-1].erases():
                     erasing.append((room.seq, gone))
@@ -305,8 +314,12 @@ class Log:
         self.heard((), False)
 
     def _take(self, rows: Sequence[Row]) -> bool:
-        """Fold rows that somebody else may have written; False if one before them is missing."""
-        entries = [_entries.decode(row.body) for row in rows if row.seq > self.position.seq]
+        """Fold rows that somebody else may have written; False if one before them is missing.
+
+        Raises:
+            Unreadable: They were written by a newer server. The room ends here, and its viewers come back.
+        """
+        entries = [_decoded(_entries, row.body) for row in rows if row.seq > self.position.seq]
         if entries and entries[0].seq != self.position.seq + 1:
             return False
         self._confirm(entries, own=False)
@@ -484,6 +497,13 @@ class Log:
                 done.set_exception(StoreAway("the room is going away"))
         self._wishes.clear()
         self._syncs.clear()
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise Unreadable(str(error)) from error
 
 
 def _decided(room: Room, wish: Wish) -> tuple[Outcome, list[Any]]:

@@ -431,8 +431,10 @@ class RedisStore:
                             self._hear(message)
             except (RedisError, OSError, ValueError):
                 self._routes.doubt()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, longest)
+            except Exception:
+                log.exception("listening failed")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
 
     async def _subscribe(self, pubsub: PubSub, held: set[str]) -> set[str]:
         self._stale = False

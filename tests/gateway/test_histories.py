@@ -7,6 +7,7 @@ import pytest
 
 from live.gateway.host import SERVER
 from live.gateway.presence import RENEW_MS
+from live.protocol.frames import Done
 from live.stores import StoreAway, open_store
 from live.stores.embedded import EmbeddedStore
 from rooms import Refused
@@ -121,3 +122,19 @@ async def test_a_snapshot_that_could_not_be_saved_is_saved_after_the_next_entry(
         await node.hub.ask(session, SERVER, SetChatRules(slow=3))
         assert (await until(lambda: store.snapshot(session))).seq == 5
     await store.close()
+
+
+async def test_what_a_newer_server_whispers_hurts_nobody(node):
+    session = await node.session()
+    async with node.viewer(session, "attendee:saki") as saki:
+        unread = node.hub.counts.unread._value
+        for body in (b'{"waves":{"ken":["cartwheel"]}}', b"\xff", b"[]"):
+            before = unread.get()
+
+            async def heard(before=before, body=body):
+                await node.hub._store.whisper(session, body)
+                return unread.get() > before
+
+            await until(heard)
+        assert isinstance(await saki.do(Post(text="on we go")), Done)
+        assert saki.closed is None

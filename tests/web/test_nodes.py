@@ -92,6 +92,19 @@ async def test_a_session_moves_when_its_server_stops(pair):
         await again.close()
 
 
+async def test_a_server_that_has_lost_its_lease_ends_what_is_there(pair, redis_server):
+    first, _ = pair
+    made = first.make_session("会", door="open")
+    first.move(made.id, "live")
+    async with httpx.AsyncClient(base_url=first.url, timeout=20) as client:
+        peer = Peer(client, first.ticket(made.id, "speaker", "佐藤"))
+        await peer.publish(made.id, Picture(0))
+        await until(lambda: first.media("connected") == {"0": 1.0}, within=20, every=0.2)
+        redis_server.ask("SET", f"hold:media:{made.id}", "http://127.0.0.1:1", "PX", 60_000)
+        await until(lambda: first.media("peers") == {"0": 0.0}, within=20, every=0.2)
+        await peer.close()
+
+
 async def test_a_server_that_cannot_be_reached_is_told_as_that(redis_server, tmp_path):
     server = MadoiServer(tmp_path / "data", redis_server.url).start()
     made = server.make_session("会", door="open")
