@@ -503,7 +503,7 @@ async def _write_files(redis: Redis) -> None:
         for name, replica in (await redis.info("replication")).items():
             if name.startswith("slave") and isinstance(replica, dict):
                 options = dict(redis.connection_pool.connection_kwargs)
-                for ours in ("sentinel", "service", "redis_connect_func", "path"):
+                for ours in ("sentinel", "service", "doubts", "redis_connect_func", "path"):
                     options.pop(ours, None)
                 async with Redis(**{**options, "host": replica["ip"], "port": replica["port"]}) as other:
                     await _write_own_files(other)

@@ -126,8 +126,8 @@ def routes_to(address: Address, greet: Greet) -> Routes:
     if address.kind == "cluster":
         return Cluster(address, greet)
     if address.kind == "sentinel":
-        sentinel = _sentinel(address)
-        return OneServer(_master_pool(address, sentinel, greet), sentinel.sentinels)
+        sentinel, doubts = _sentinel(address), Doubts()
+        return OneServer(_master_pool(address, sentinel, doubts, greet), sentinel.sentinels, doubts)
     return OneServer(_url_pool(address.url, greet))
 
 
@@ -161,13 +161,16 @@ def _sentinel(address: Address) -> Sentinel:
     )
 
 
-def _master_pool(address: Address, sentinel: Sentinel, greet: Greet) -> BlockingConnectionPool:
+def _master_pool(
+    address: Address, sentinel: Sentinel, doubts: "Doubts", greet: Greet
+) -> BlockingConnectionPool:
     options = {name: value for name, value in address.options.items() if name != "tls"}
     kind = _MasterOverTls if address.options["tls"] else _Master
     return BlockingConnectionPool(
         connection_class=kind,
         sentinel=sentinel,
         service=address.service,
+        doubts=doubts,
         **options,
         **_pool_options(_is_master(greet)),
     )
@@ -184,12 +187,25 @@ def _is_master(greet: Greet) -> Greet:
     return check
 
 
+class Doubts:
+    """How often a master was doubted; a connection from before that is made anew when it is taken."""
+
+    count = 0
+
+
 class _Master(Connection):
     """A connection that asks the sentinels whom to connect to, each time anew."""
 
-    def __init__(self, *, sentinel: Sentinel, service: str, **rest: Any) -> None:  # noqa: ANN401 - redis-py's
+    def __init__(self, *, sentinel: Sentinel, service: str, doubts: Doubts, **rest: Any) -> None:  # noqa: ANN401 - redis-py's
         super().__init__(**rest)
         self._sentinel, self._service = sentinel, service
+        self._doubts, self._made_after = doubts, doubts.count
+
+    async def connect(self) -> None:
+        if self.is_connected and self._made_after != self._doubts.count:
+            await self.disconnect()  # by who takes it: nobody else can have it in hand
+        self._made_after = self._doubts.count
+        await super().connect()  # type: ignore[no-untyped-call] # redis-py
 
     async def _connect(self) -> None:
         self.host, self.port = await self._sentinel.discover_master(self._service)
@@ -203,16 +219,16 @@ class _MasterOverTls(_Master, SSLConnection):
 class OneServer:
     """Every key is at the end of one pool: a server's, or the one of the master that the sentinels name."""
 
-    def __init__(self, pool: BlockingConnectionPool, sentinels: Sequence[Redis] = ()) -> None:
+    def __init__(
+        self, pool: BlockingConnectionPool, sentinels: Sequence[Redis] = (), doubts: "Doubts | None" = None
+    ) -> None:
         self._pool = pool
         self._redis = Redis(connection_pool=pool)
         self._sentinels = sentinels
-        self._doubtful = False
+        self._doubts = doubts or Doubts()
 
     async def client(self, key: str) -> Redis:  # noqa: ARG002 - the port's shape
         """The server."""
-        if self._doubtful:
-            await self.renew()
         return self._redis
 
     async def listener(self) -> Redis:
@@ -225,12 +241,11 @@ class OneServer:
 
     async def renew(self) -> None:
         """Let connections be made anew."""
-        self._doubtful = False
         await self._pool.disconnect(inuse_connections=False)
 
     def doubt(self) -> None:
         """Trust no connection that lies idle: the master may be another one by now, and the old one alive."""
-        self._doubtful = True
+        self._doubts.count += 1
 
     async def close(self) -> None:
         """Let go of all connections."""
