@@ -52,8 +52,8 @@ async def hold_something_else(_store, _session, people):
 
 
 async def be_shown_another_story(_store, _session, people):
-    place = max(people[1].shown)
-    people[1].shown[place] = (0, "another")
+    history, entries = people[1].heard[-1]
+    people[1].heard[-1] = history, [msgspec.structs.replace(entry, at=0) for entry in entries]
 
 
 async def be_sent_away(_store, _session, people):

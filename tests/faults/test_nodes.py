@@ -5,17 +5,28 @@ import contextlib
 import resource
 import time
 
+import pytest
+
 from live.protocol.codes import Close
 from live.stores import open_store
 from tests.kit.crowd import Crowd
-from tests.kit.line import Line
 from tests.kit.node import Node
 from tests.kit.polling import until
+from tests.kit.readers import bring
 from tests.kit.stuck import StuckReader
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 GROWTH_MB = 48
 """What a node may need on top for a crowd in trouble: some hundred outboxes at their limit would be 32 MB."""
+
+
+@pytest.fixture(autouse=True)
+def _thousands():
+    """As many sockets as the system allows, here and in the nodes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextlib.asynccontextmanager
@@ -89,25 +100,24 @@ async def test_the_disk_is_full_for_a_while(scene, tmp_path):
         await judge(scene, tmp_path / "data", crowd)
 
 
-async def test_hundreds_come_back_at_once(scene, own_redis):
-    """As `make bench-resume` with 2,000, but every one of them is examined."""
-    async with (
-        nodes(own_redis.url) as (node,),
-        Line(node.port) as line,
-        Crowd([node.url_by(line.port)], 150) as crowd,
-    ):
+async def test_two_thousand_come_back_at_once(scene, own_redis):
+    """As `make bench-resume`, but every one of them is examined, and some were just asking for something."""
+    async with nodes(own_redis.url) as (node,), Crowd([node.url], 4) as crowd:
+        readers = await bring(crowd, node, 2000)
         memory = node.megabytes
-        line.cut()
-        crowd.moderator.url = node.url  # the staff have another line
-        crowd.moderator.urls = [node.url]
-        await until(lambda: not any(one.here for one in crowd.people[1:]), 20)
+        for one in readers[::4]:
+            crowd.act(one)
+        for one in readers:
+            one.cut()
+        await until(lambda: not any(one.here for one in readers), 20)
         mika = crowd.moderator
         for _ in range(150):
             mika.say(crowd.words())
         await until(lambda: not mika.outbox, 60)
-        line.mend()
-        await until(lambda: all(one.here for one in crowd.people), 60)
-        for one in crowd.people[1::4]:
+        for one in readers:
+            one.come()
+        await until(lambda: all(one.here or one.over for one in readers), 60)
+        for one in readers[1::4]:
             crowd.act(one)
         await crowd.settle(60)
         assert node.megabytes - memory < GROWTH_MB, "memory is bounded"
@@ -115,17 +125,21 @@ async def test_hundreds_come_back_at_once(scene, own_redis):
 
 
 async def test_slow_readers_hold_nobody_up_and_are_asked_to_come_back(scene, tmp_path):
-    async with nodes(tmp_path / "data") as (node,), Crowd([node.url], 40) as crowd:
-        stuck = [StuckReader(node.port, "room", f"stuck{n}") for n in range(20)]
+    """A hundred of four hundred do not read."""
+    async with nodes(tmp_path / "data") as (node,), Crowd([node.url], 10) as crowd:
+        readers = await bring(crowd, node, 290)
+        stuck = [StuckReader(node.port, "room", f"stuck{n}") for n in range(100)]
         for reader in stuck:
             await asyncio.to_thread(reader.enter)
         memory = node.megabytes
-        for _ in range(8):
-            for one in crowd.people[::4]:
-                for _ in range(6):
+        for _ in range(20):
+            for one in crowd.people[:10]:
+                for _ in range(2):
                     one.say(crowd.words("長い話" * 300))
             await until(lambda: not any(one.outbox for one in crowd.people), 30)
-        for one in crowd.people:
+            said = max(one.seq for one in crowd.people)
+            await until(lambda seq=said: all(one.seq >= seq for one in crowd.people), 30)
+        for one in readers[::4]:
             crowd.act(one)
         await crowd.settle()
         codes = [await asyncio.to_thread(reader.read_to_the_close) for reader in stuck]

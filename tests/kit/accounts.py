@@ -3,14 +3,15 @@
 Nothing of the gateway takes part: the log is read and folded here. Each violation is a sentence.
 """
 
+import copy
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
 
-from rooms import Entry, Room, Snapshot, visible
-from rooms.chat import Post
+from rooms import SUBJECT, Entry, Room, Snapshot, visible
+from rooms.chat import RECENT, Post
 from rooms.polling import CastBallot
 from rooms.queue import Vote
 from tests.kit.mirror import Mirror
@@ -89,13 +90,14 @@ async def examine(store, session, people, scene):
     verdict.duplicated += [f"{text!r} is there {count} times" for text, count in texts.items() if count > 1]
     keys = Counter(entry.key for entry in entries.values() if entry.key)
     verdict.duplicated += [f"key {key} has {count} entries" for key, count in keys.items() if count > 1]
+    fresh = FreshPages(room)
     for one in people:
         before = len(verdict.lost)
         _account(verdict, one, texts)
         if len(verdict.lost) > before and not one.lost and one.over is None:
             verdict.untold.append(one.name)
         verdict.wrong += [f"{one.name} {odd}" for odd in one.odd]
-        _look(verdict, one, room)
+        _look(verdict, one, room, fresh)
     if not verdict.lost:  # else numbers and votes are among what is lost
         for one in people:
             _number(verdict, one, entries)
@@ -126,7 +128,25 @@ def _number(verdict, one, entries):
                 verdict.wrong.append(f"{one.name} was told {command.text!r} is {seq}; there is {said}")
 
 
-def _look(verdict, one, room):
+class FreshPages:
+    """What a page would hold that comes now; what all of a level see is folded once, for thousands."""
+
+    def __init__(self, room):
+        self._room, self._common, self._own = room, {}, {}
+        for event in room.facts():
+            if event.audience == SUBJECT:
+                self._own.setdefault(event.to, []).append(event)
+
+    def of(self, level, names, recent=None):
+        """The page of a viewer, with no more of the old chat than `recent`."""
+        if (level, recent) not in self._common:
+            facts = self._room.facts(recent=recent, names=frozenset())
+            self._common[level, recent] = Mirror().fold(visible(level, frozenset(), facts))
+        page = Mirror(**{name: copy.copy(part) for name, part in vars(self._common[level, recent]).items()})
+        return page.fold(event for name in names for event in self._own.get(name, ()))
+
+
+def _look(verdict, one, room, pages):
     """A page that is open holds what a fresh one would; a closed one has been told why."""
     if one.over is not None:
         verdict.wrong.append(f"{one.name} was sent away with {one.over}")
@@ -138,8 +158,8 @@ def _look(verdict, one, room):
         verdict.wrong.append(f"{one.name} is at {one.seq}, the room at {room.seq}")
         return
     level, names = one.welcome.you.level, frozenset({one.welcome.you.id, one.welcome.you.alias})
-    fresh = Mirror().fold(room.view(level, names)).settled()
-    whole = Mirror().fold(visible(level, names, room.facts(names=names)))
+    fresh = pages.of(level, names, RECENT).settled()
+    whole = pages.of(level, names)
     held = one.mirror.settled()
     for part in vars(fresh):
         here, there = getattr(held, part), getattr(fresh, part)
@@ -162,7 +182,7 @@ def _count_voters(verdict, people, room):
     for one in people:
         for command, seq in sorted(one.acknowledged.values(), key=lambda answer: answer[1]):
             if isinstance(command, Vote) and seq:
-                voters.setdefault(command.id, {})[one.name] = command.on
+                voters.setdefault(command.id, {})[one.welcome.you.id] = command.on
             if isinstance(command, CastBallot) and seq:
                 box.setdefault(command.id, {})[one.welcome.you.alias] = tuple(command.choices)
     for question, votes in voters.items():
@@ -180,13 +200,17 @@ def _count_voters(verdict, people, room):
 def _compare_histories(verdict, people, entries):
     """Under a number of a history everybody was shown the same entry, and the one that is in the log."""
     told = {}
-    newest = max((history for one in people for history, _ in one.shown), default=0)
     for one in people:
-        for (history, seq), shown in one.shown.items():
-            by, said = told.setdefault((history, seq), (one.name, shown))
-            if said[0] != shown[0] or (said[1:] and shown[1:] and said != shown):
-                verdict.wrong.append(f"{by} and {one.name} were shown two entries {history}-{seq}")
-            entry = entries.get(seq)
-            final = history == newest or not any(person.lost for person in people)
-            if final and entries and seq >= min(entries) and (entry is None or entry.at != shown[0]):
-                verdict.wrong.append(f"{one.name} was shown {history}-{seq}, which is not in the log")
+        for place, shown in one.shown():
+            told.setdefault(place, {}).setdefault(shown, one.name)
+    newest = max((history for history, _ in told), default=0)
+    anybody_lost = any(one.lost for one in people)
+    for (history, seq), versions in told.items():
+        for (first, by), (other, name) in itertools.combinations(versions.items(), 2):
+            if first[0] != other[0] or (first[1:] and other[1:]):
+                verdict.wrong.append(f"{by} and {name} were shown two entries {history}-{seq}")
+        entry = entries.get(seq)
+        if entries and seq >= min(entries) and (history == newest or not anybody_lost):
+            for (at, *_), name in versions.items():
+                if entry is None or entry.at != at:
+                    verdict.wrong.append(f"{name} was shown {history}-{seq}, which is not in the log")

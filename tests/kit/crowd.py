@@ -30,15 +30,16 @@ class Person(Viewer):
 
     Args:
         urls: of the nodes; the next one is tried when one does not answer, as behind a balancer.
-        ticket: `role:name`.
+        ticket: `role:name`, or one of a real server's.
+        name: to be told by; the ticket's.
     """
 
-    def __init__(self, urls, ticket, **options):
+    def __init__(self, urls, ticket, name="", **options):
         super().__init__(urls[0], ticket, **({"compression": None, "open_timeout": 5} | options))
         self.urls = urls
-        self.name = ticket.rpartition(":")[2]
+        self.name = name or ticket.rpartition(":")[2]
         self.outbox, self.acknowledged, self.refused = {}, {}, {}
-        self.lost, self.odd, self.shown = 0, [], {}
+        self.lost, self.odd, self.heard = 0, [], []
         self.over, self.connections, self.settled = None, 0, False
         self._asked, self._sent, self._paused = {}, set(), 0.0
         self._stir = asyncio.Event()
@@ -82,6 +83,13 @@ class Person(Viewer):
         """Which history the page holds."""
         return (self.epoch or 0) // len(Level)
 
+    def shown(self):
+        """Every entry that was shown: history and number, when, and what was said."""
+        for history, entries in self.heard:
+            for entry in entries:
+                said = [event.message.text for event in entry.events if hasattr(event, "message")]
+                yield (history, entry.seq), (entry.at, *said)
+
     # -- the page's life -----------------------------------------------------------------------------
 
     async def live(self):
@@ -108,6 +116,11 @@ class Person(Viewer):
                 await asyncio.wait_for(self._stir.wait(), 0.25)
 
     async def _send_due(self):
+        for frame in self._due():
+            await self.send(frame)
+
+    def _due(self):
+        """What may be asked by now, as far as the window allows."""
         if asyncio.get_running_loop().time() < self._paused:
             return
         for nonce, command in list(self.outbox.items()):
@@ -117,7 +130,7 @@ class Person(Viewer):
                 self._sent.add(nonce)
                 self._ref += 1
                 self._asked[self._ref] = nonce
-                await self.send(Do(ref=self._ref, nonce=nonce, cmd=command))
+                yield Do(ref=self._ref, nonce=nonce, cmd=command)
 
     def _take(self, frame):
         match frame:
@@ -136,9 +149,7 @@ class Person(Viewer):
         if len(fresh) < len(frame.entries):
             self.odd.append(f"was sent entries up to {self.seq} again: {frame.entries[0].seq}")
             return
-        for entry in fresh:
-            said = [event.message.text for event in entry.events if hasattr(event, "message")]
-            self.shown[self.epoch // len(Level), entry.seq] = (entry.at, *said)
+        self.heard.append((self.epoch // len(Level), fresh))
         super()._take(frame)
 
     def _answered(self, frame):
@@ -169,14 +180,15 @@ class Crowd:
         urls: of the nodes; each person begins at the next.
         size: how many, the moderator included.
         seed: of what they say and when.
+        ticket: makes the ticket of a role and a name.
     """
 
-    def __init__(self, urls, size=6, seed=1, **options):
+    def __init__(self, urls, size=6, seed=1, ticket="{}:{}".format, **options):
         self.seed = seed
         self.dice = random.Random(seed)  # noqa: S311 - repeatable is the point
         roles = ["moderator", *["attendee"] * (size - 1)]
         self.people = [
-            Person(urls[n % len(urls) :] + urls[: n % len(urls)], f"{role}:p{n}", **options)
+            Person(urls[n % len(urls) :] + urls[: n % len(urls)], ticket(role, f"p{n}"), f"p{n}", **options)
             for n, role in enumerate(roles)
         ]
         self.moderator = self.people[0]

@@ -44,6 +44,21 @@ def deflated(payload):
     return (squeeze.compress(payload) + squeeze.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
 
 
+def upgrade(port, path, *more):
+    """Build the request for a socket, with more header fields."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
+        *more,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 class RawSocket:
     """A client whose every byte is the test's; what it reads are whole frames."""
 
@@ -53,17 +68,7 @@ class RawSocket:
     @classmethod
     async def open(cls, port, path, *, deflate=False):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        lines = [
-            f"GET {path} HTTP/1.1",
-            f"Host: 127.0.0.1:{port}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-            "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
-            *(["Sec-WebSocket-Extensions: permessage-deflate"] if deflate else []),
-        ]
-        writer.write("\r\n".join([*lines, "", ""]).encode())
+        writer.write(upgrade(port, path, *["Sec-WebSocket-Extensions: permessage-deflate"] * deflate))
         answer = await reader.readuntil(b"\r\n\r\n")
         assert b" 101 " in answer, answer
         assert (b"permessage-deflate" in answer) is deflate

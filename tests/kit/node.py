@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
@@ -86,7 +87,9 @@ async def serve(where, session, port):
     if not (await hub.room(session)).session.id:
         await hub.ask(session, SERVER, Open(session=session, settings=OPEN))
         await hub.ask(session, SERVER, SetState(state=State.LIVE))
-    socket = RoomSocket(hub, authenticate, limits=FAST)
+    # Two thousand pages that share a core with us may need longer than a page does.
+    limits = msgspec.structs.replace(FAST, hello_ms=60_000)
+    socket = RoomSocket(hub, authenticate, limits=limits)
     listener = listen("127.0.0.1", port)
     app = Starlette(routes=[socket.route()])
     config = uvicorn.Config(app, loop="none", lifespan="off", log_level="warning", **UVICORN)

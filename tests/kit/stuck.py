@@ -1,12 +1,9 @@
 """A reader who does not read."""
 
-import base64
-import os
 import socket
 import struct
 
-from live.protocol.codes import SUBPROTOCOL
-from tests.kit.frames import TEXT, frame
+from tests.kit.frames import TEXT, frame, upgrade
 
 
 class StuckReader:
@@ -17,14 +14,11 @@ class StuckReader:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         self._socket.settimeout(20)
         self._socket.connect(("127.0.0.1", port))
-        self._session, self._name = session, name
+        self._port, self._session, self._name = port, session, name
 
     def open(self):
         """Upgrade, and read the server's limits."""
-        key = base64.b64encode(os.urandom(16)).decode()
-        request = f"GET /rooms/{self._session}/socket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-        request += f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-        self._socket.sendall(f"{request}Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode())
+        self._socket.sendall(upgrade(self._port, f"/rooms/{self._session}/socket"))
         data = b""
         while b'"ready"' not in data:
             data += self._socket.recv(1000)
