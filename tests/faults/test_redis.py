@@ -37,6 +37,12 @@ async def opened(url):
         await store.close()
 
 
+def _tail(server, session):
+    """Where a master says that the log ends."""
+    assert server.info("replication")["role"] == "master"
+    return server.ask("HGET", f"meta:{{{session}}}", "seq")
+
+
 async def test_redis_is_killed_twice(scene, own_redis):
     async with two_nodes(own_redis.url, own_redis.url) as (session, urls), Crowd(urls, 6) as crowd:
         crowd.talk()
@@ -79,6 +85,44 @@ async def test_one_node_is_cut_off_from_redis_for_five_seconds(scene, own_redis)
                 await scene.judge(store, session, crowd.people)
 
 
+async def test_the_disk_of_redis_is_full_and_it_ends_itself(scene, own_redis):
+    """With `appendfsync always` Redis rather dies than goes on; who looks after it starts it again."""
+    async with two_nodes(own_redis.url, own_redis.url) as (session, urls), Crowd(urls, 6) as crowd:
+        crowd.talk()
+        await crowd.more(30)
+        own_redis.fill_disk()
+        await until(lambda: own_redis.ended, 40)
+        await until(lambda: all(one.outbox for one in crowd.people), 20)
+        await asyncio.to_thread(own_redis.start)
+        await crowd.more(30)
+        await crowd.settle()
+        async with opened(own_redis.url) as store:
+            await scene.judge(store, session, crowd.people)
+
+
+async def test_the_disk_of_redis_is_full_and_it_refuses_to_write(scene, tmp_path):
+    """With `everysec` it says MISCONF until there is space; nobody is told *done*, nobody is sent away."""
+    lenient = RedisServer(tmp_path / "redis", "--appendfsync", "everysec").start()
+    try:
+        async with two_nodes(lenient.url, lenient.url) as (session, urls), Crowd(urls, 6) as crowd:
+            crowd.talk()
+            await crowd.more(30)
+            lenient.fill_disk()
+            await until(lambda: lenient.info("persistence")["aof_last_write_status"] == "err", 40, 0.1)
+            await until(lambda: all(one.outbox for one in crowd.people), 20)
+            tail = _tail(lenient, session)
+            await asyncio.sleep(1)  # the fault itself
+            assert _tail(lenient, session) == tail, "nothing is taken"
+            assert all(one.over is None for one in crowd.people)
+            lenient.empty_disk()
+            await crowd.more(30)
+            await crowd.settle()
+            async with opened(lenient.url) as store:
+                await scene.judge(store, session, crowd.people)
+    finally:
+        lenient.stop()
+
+
 async def fail_over(replicated, crowd, *, acknowledges):
     """Cut the replica off, let people talk, and kill the master; the old master comes back as a replica."""
     crowd.talk()
@@ -116,6 +160,44 @@ async def test_control_a_failover_without_wait_loses_and_tells(scene, replicated
         assert not verdict.untold, f"\n{verdict}"
         assert not verdict.duplicated, f"\n{verdict}"
         assert not verdict.wrong, f"\n{verdict}"
+
+
+async def split(replicated, session, crowd):
+    """Stop the master past a failover: then there are two, and the nodes still talk to the old one."""
+    crowd.talk()
+    await crowd.more(30)
+    replicated.master.pause()
+    await until(lambda: all(one.outbox for one in crowd.people), 20)
+    await asyncio.to_thread(replicated.fail_over)
+    replicated.master.resume()
+    await until(lambda: len({_tail(one, session) for one in (replicated.master, replicated.replica)}) > 1)
+
+
+async def unite(replicated, crowd):
+    """Wait until the sentinel has made the old master the new one's replica."""
+    await until(lambda: replicated.master.info("replication")["role"] == "slave", 40, 0.1)
+    await crowd.more(20)
+    await crowd.settle()
+
+
+async def test_two_masters_at_once_lose_nothing_that_was_acknowledged(scene, replicated):
+    url = f"{replicated.url}?replicas=1"
+    async with two_nodes(url, url) as (session, urls), Crowd(urls, 6) as crowd:
+        await split(replicated, session, crowd)
+        await unite(replicated, crowd)
+        async with opened(replicated.url) as store:
+            await scene.judge(store, session, crowd.people)
+
+
+async def test_control_two_masters_without_wait_lose_and_tell(scene, replicated):
+    async with two_nodes(replicated.url, replicated.url) as (session, urls), Crowd(urls, 6) as crowd:
+        await split(replicated, session, crowd)
+        await crowd.more(10)  # by the one that nobody will remember
+        await unite(replicated, crowd)
+        async with opened(replicated.url) as store:
+            verdict = await scene.caught(store, session, crowd.people)
+        assert verdict.lost
+        assert not verdict.untold, f"\n{verdict}"
 
 
 async def test_control_a_redis_without_a_file_loses_everything(scene, tmp_path):

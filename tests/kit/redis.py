@@ -1,6 +1,7 @@
 """Real Redis for tests: a server, a master with replicas and sentinels, a cluster. Own ports, own folders."""
 
 import contextlib
+import resource
 import signal
 import socket
 import subprocess
@@ -45,7 +46,9 @@ class RedisServer:
         options = f"--port {self.port} --bind 127.0.0.1 --dir {self.folder} --logfile redis.log"
         options += " --appendonly yes --appendfsync always --maxmemory-policy noeviction"
         options += " --repl-diskless-sync-delay 0 --shutdown-timeout 0"
-        self._process = subprocess.Popen(["redis-server", *options.split(), "--save", "", *self.options])
+        # With signals as Python has them, a file that may not grow is an error to Redis, as a full disk is.
+        command = ["redis-server", *options.split(), "--save", "", *self.options]
+        self._process = subprocess.Popen(command, restore_signals=False)
         waited(self._answers)
         return self
 
@@ -80,6 +83,23 @@ class RedisServer:
         """End a pause: SIGCONT."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process is None or self._process.poll() is not None
+
+    def fill_disk(self, room: int = 20_000) -> None:
+        """Let none of its files grow by more than so many bytes."""
+        assert self._process is not None
+        written = max(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (written + room, resource.RLIM_INFINITY))
+
+    def empty_disk(self) -> None:
+        """End `fill_disk`; a server that is started anew has all the space that there is."""
+        assert self._process is not None
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, unlimited)
 
     def stop(self) -> None:
         """End it, if it runs."""
@@ -118,6 +138,8 @@ class Replicated:
         )
         self._sentinel = subprocess.Popen(["redis-server", conf, "--sentinel"])
         waited(lambda: self._ask_sentinel("SENTINEL", "REPLICAS", self.SERVICE))
+        with contextlib.suppress(redis.ResponseError):  # before 7.0 it takes longer to tell two masters apart
+            self._ask_sentinel("SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "750")
         return self
 
     def linked(self) -> bool:
