@@ -91,6 +91,11 @@ class MadoiServer:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def kill_media(self) -> None:
+        """End the media workers as a power cut would; the server starts others."""
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+
     def stop(self) -> int:
         """End it as an operator would; returns the exit code."""
         return self._end(signal.SIGTERM)
@@ -151,6 +156,10 @@ class MadoiServer:
     def page(self, session: str, ticket: str) -> str:
         """The room's page for a ticket."""
         return f"{self.url}/s/{session}#t={ticket}"
+
+    def socket(self, session: str) -> str:
+        """The address of a room's socket."""
+        return f"ws{self.url.removeprefix('http')}/rooms/{session}/socket"
 
     def media(self, name: str) -> dict[str, float]:
         """One of the media workers' numbers, by worker."""
