@@ -31,6 +31,15 @@ from tests.kit.redis import RedisServer, free_port
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 TICK = os.sysconf("SC_CLK_TCK")
+PEERS = {
+    "socket.io": "vs_socketio",
+    "ws": "vs_ws",
+    "uWebSockets": "vs_uws",
+    "nchan": "vs_nchan",
+    "bare C": "vs_bare_c",
+}
+LOADS = ((2000, 100, "p99_ms_2000x100"), (5000, 500, "deliveries_s_5000x500"))
+KEYS = ("us_per_delivery", *PEERS.values(), *(key for _, _, key in LOADS))
 DIALECTS = {"madoi": "madoi", "madoi (redis)": "madoi", "socket.io": "socketio", "nchan": "nchan"}
 
 
@@ -61,16 +70,24 @@ class Case:
         self.join_ms = 1000 * (cpu_seconds(server.pid) - started) / viewers
         self.kb_each = (rss_kb(server.pid) - before) / viewers
 
-    def run(self, rate: float, seconds: float) -> dict[str, float]:
-        """Publish for a time; returns what the client saw and what the server spent."""
-        before = cpu_seconds(self.server.pid)
+    def run(self, rate: float, seconds: float, store: int | None = None) -> dict[str, float]:
+        """Publish for a time; returns what the client saw and what the server spent.
+
+        Args:
+            rate: events a second.
+            seconds: for how long.
+            store: process whose CPU is told as `store_cores`.
+        """
+        pids = [self.server.pid, *([store] if store is not None else [])]
+        before = [cpu_seconds(pid) for pid in pids]
         begin = time.perf_counter()
         seen = self.order(f"run {rate} {seconds}")
-        spent = cpu_seconds(self.server.pid) - before
+        spent = [cpu_seconds(pid) - so_far for pid, so_far in zip(pids, before, strict=True)]
         elapsed = time.perf_counter() - begin
         return seen | {
-            "us": 1e6 * spent / max(1, seen["deliveries"]),
-            "cores": spent / elapsed,
+            "us": 1e6 * spent[0] / max(1, seen["deliveries"]),
+            "cores": spent[0] / elapsed,
+            "store_cores": sum(spent[1:]) / elapsed,
             "per_second": seen["deliveries"] / seen["seconds"],
         }
 
@@ -211,7 +228,7 @@ def durable(bench: Bench, viewers: int, rate: float, seconds: float) -> dict[str
             command = [sys.executable, HERE / "peers/madoi.py", redis.url]
             with bench.case("madoi (redis)", command, viewers) as case:
                 case.run(rate, 1)
-                found["redis"] = case.run(rate, seconds)
+                found["redis"] = case.run(rate, seconds, redis.pid)
         finally:
             redis.stop()
     else:
@@ -234,7 +251,7 @@ def main() -> None:
     options = parser.parse_args()
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    line: dict[str, object] = {"bench": "rooms"}
+    line: dict[str, object] = {"bench": "rooms"} | dict.fromkeys(KEYS)  # null: could not be measured
     with tempfile.TemporaryDirectory(prefix="madoi-bench-") as folder:
         bench = Bench(Path(folder))
         results = compare(bench, options.viewers, options.rounds, options.seconds)
@@ -249,27 +266,24 @@ def main() -> None:
             )
         ours = results["madoi"]
         line["us_per_delivery"] = round(median(ours, "us"), 2)
-        for name, key in (
-            ("socket.io", "vs_socketio"),
-            ("ws", "vs_ws"),
-            ("uWebSockets", "vs_uws"),
-            ("nchan", "vs_nchan"),
-            ("bare C", "vs_bare_c"),
-        ):
+        for name, key in PEERS.items():
             if name in results:  # a round's machine is one machine: ratios first, then their median
                 pairs = zip(ours, results[name], strict=True)
                 line[key] = round(statistics.median(a["us"] / b["us"] for a, b in pairs), 2)
         if not options.only_compare:
-            for viewers, rate, key in ((2000, 100, "p99_ms_2000x100"), (5000, 500, "deliveries_s_5000x500")):
+            for viewers, rate, key in LOADS:
                 print(f"\n{viewers} open pages, {rate} events/s, every one on disk")
-                print(f"{'':14}{'deliveries/s':>14}{'cores':>7}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}")
+                head = f"{'':14}{'deliveries/s':>14}{'cores':>7}{'store':>7}"
+                print(f"{head}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}")
                 for store, run in durable(bench, viewers, rate, options.seconds * 2).items():
+                    beside = f"{run['store_cores']:.2f}" if store == "redis" else "–"
                     print(
-                        f"{store:14}{run['per_second']:14,.0f}{run['cores']:7.2f}{run['p50_ms']:9.1f}"
+                        f"{store:14}{run['per_second']:14,.0f}{run['cores']:7.2f}{beside:>7}{run['p50_ms']:9.1f}"
                         f"{run['p99_ms']:9.1f}{run['expected'] - run['deliveries']:7.0f}"
                     )
                     value = run["p99_ms"] if key.startswith("p99") else run["per_second"]
-                    line.setdefault(key, round(value))
+                    if line[key] is None:  # the embedded store's
+                        line[key] = round(value)
         for name in bench.missing:
             print(f"left out: {name}")
     print(json.dumps(line))

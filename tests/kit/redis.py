@@ -85,6 +85,12 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
 
     @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """Whether the process is gone."""
         return self._process is None or self._process.poll() is not None
