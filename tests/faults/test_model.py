@@ -45,7 +45,8 @@ SMALL = {
     "RING": 6,
     "PAGE": 5,
     "ERASE_SECONDS": (0.01, 0.05),
-    "PATIENCE_SECONDS": 0.1,
+    "PATIENCE_SECONDS": 0.5,
+    "PAUSES": (0.02, 0.1),
 }
 PERSON, NODE = st.integers(0, len(PEOPLE) - 1), st.integers(0, 1)
 WAYS = st.sampled_from(["in order", "shuffled", "twice", "late", "lost"])
@@ -343,6 +344,8 @@ class RoomsUnderFire(RuleBasedStateMachine):
             some = commands[start : start + 10]
             await _try(self.hubs[node].ask(self.session, SERVER, one) for one in some)
             await self._watch()
+            if not self.ways[node].whole:
+                return
 
     async def _resume(self, page, node):
         await page.connect(self.hubs[node], self.session)
@@ -482,6 +485,7 @@ def small(monkeypatch):
     monkeypatch.setattr(hub, "SLOW_TICK_SECONDS", 0.05)
     monkeypatch.setattr(host, "PAGE", SMALL["PAGE"])
     monkeypatch.setattr(host, "DEEPEST", SMALL["KEPT"])
+    monkeypatch.setattr(host, "STORE_AGAIN_SECONDS", 0.05)
 
 
 def play(where):

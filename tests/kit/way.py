@@ -34,9 +34,14 @@ class Way:
         self._heard = True
 
     @property
+    def whole(self):
+        """Whether questions are answered."""
+        return self._open.is_set()
+
+    @property
     def in_vain(self):
         """Whether the store does what is asked, and only the answers are lost."""
-        return self._heard and not self._open.is_set()
+        return self._heard and not self.whole
 
     def __getattr__(self, name):
         question = getattr(self._store, name)
