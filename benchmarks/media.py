@@ -9,14 +9,14 @@ way to the viewer's socket. The last line is JSON, of 300 viewers if they were m
 Run: ``python benchmarks/media.py [viewers ...] [--rounds N] [--seconds S] [--only NAME] [--spread]
 [--apart]``; with 100, 300 and 1,000 viewers it takes five minutes. `--spread` lets a frame's packets come
 one by one over the time of the frame, as behind a slow line, instead of at once. `--apart` (root) gives the
-server the first core for itself, and the second one all that would be on other machines: the load client and
-the kernel's way in to the viewers' sockets, by receive packet steering in a network namespace of its own.
+server the first core for itself, and the second one all that would be on other machines (`load/apart.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import uvloop
 
-from benchmarks.load import janus, process
+from benchmarks.load import apart, janus, process
 from benchmarks.load.hall import Hall, Round, Server
 from benchmarks.load.madoi import Madoi
 from live.media import fanout
@@ -36,7 +36,23 @@ from live.media.udp import advertised
 LIMIT = 900.0
 """The whole ends after so long, seconds."""
 JSON_VIEWERS = 300
-_INSIDE = "MADOI_BENCH_APART"
+
+
+class Place:
+    """Where servers and viewers are.
+
+    Attributes:
+        server, viewers: their addresses.
+        inside: a context in which the server has to be started.
+    """
+
+    def __init__(self, apart_from_viewers: bool) -> None:
+        if apart_from_viewers:
+            self.server, self.viewers = apart.SERVER, apart.VIEWERS
+            self.inside = apart.server_side().inside
+        else:
+            self.server = self.viewers = advertised("", [])[0]
+            self.inside = contextlib.nullcontext
 
 
 class Column:
@@ -76,22 +92,24 @@ def keeps_up(earlier: Column | None, viewers: int, per_viewer: float) -> str:
 
 
 async def compare(
-    count: int, host: str, chosen: argparse.Namespace, earlier: dict[str, Column]
+    count: int, place: Place, chosen: argparse.Namespace, earlier: dict[str, Column]
 ) -> dict[str, Column]:
     """Fills a hall per server and lets them play in turn."""
     columns: dict[str, Column] = {}
     halls: list[tuple[Hall, Column]] = []
     try:
-        for server in servers(host, chosen.only):
+        for server in servers(place.server, chosen.only):
             column = columns[server.name] = Column(server.name)
             column.why = keeps_up(earlier.get(server.name), count, 200)
             if column.why:
                 continue
-            hall = Hall(server, host, spread=chosen.spread)
+            hall = Hall(server, place.viewers, spread=chosen.spread)
             halls.append((hall, column))
-            await hall.open()
+            with place.inside():
+                await server.start()
             if chosen.apart:
                 process.keep_to(server.pid, core=0)
+            await hall.open()
             column.setup, column.memory = await hall.fill(count)
         for turn in range(chosen.rounds + 1):
             for hall, column in halls:
@@ -150,7 +168,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 async def run(chosen: argparse.Namespace) -> None:
-    host = advertised("", [])[0]
+    place = Place(chosen.apart)
     process.allow_sockets(65536)
     if fanout.native is None:
         print(f"the native body is not built: {fanout.native_problem}")
@@ -160,20 +178,10 @@ async def run(chosen: argparse.Namespace) -> None:
     columns: dict[str, Column] = {}
     async with asyncio.timeout(LIMIT):
         for count in chosen.viewers:
-            columns = await compare(count, host, chosen, columns)
+            columns = await compare(count, place, chosen, columns)
             show(count, columns)
             said[count] = last_line(count, columns)
     print(json.dumps(said.get(JSON_VIEWERS) or said[chosen.viewers[-1]]))
-
-
-def set_apart() -> None:
-    """Starts this program anew, on the second core and in a network and mount namespace of its own."""
-    steer = (
-        "mount -t sysfs sysfs /sys && ip link set lo up && echo 2 > /sys/class/net/lo/queues/rx-0/rps_cpus"
-    )
-    words = ["--net", "--mount", "sh", "-c", f'{steer} && exec taskset --cpu-list 1 "$@"', "sh"]
-    os.environ[_INSIDE] = "1"
-    os.execvp("unshare", ["unshare", *words, sys.executable, *sys.argv])  # noqa: S606  # ourselves
 
 
 def main() -> None:
@@ -185,8 +193,8 @@ def main() -> None:
     parser.add_argument("--spread", action="store_true", help="packets one by one, not a frame at once")
     parser.add_argument("--apart", action="store_true", help="a core for the server alone (root)")
     chosen = parser.parse_args()
-    if chosen.apart and _INSIDE not in os.environ:
-        set_apart()
+    if chosen.apart:
+        apart.go()
     uvloop.run(run(chosen))
 
 

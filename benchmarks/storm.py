@@ -62,6 +62,7 @@ async def measure(joins: int, seconds: float, body: str) -> dict[str, object]:
     """Fills a hall, plays, and lets the storm come."""
     hall = Hall(Madoi(body, advertised("", [])[0]), advertised("", [])[0])
     try:
+        await hall.server.start()
         await hall.open()
         for n in range(WATCHING):
             await hall.join(whole=n % (WATCHING // SAMPLED) == 0)

@@ -67,8 +67,7 @@ class Hall:
         self.audience = Audience()
 
     async def open(self) -> None:
-        """Starts the server and connects the speaker, who does not play yet."""
-        await self.server.start()
+        """Connects the speaker, who does not play yet; the server has been started."""
         transport = self.publisher.transport
         transport.connect(remote(await self.server.publish(offer(transport.side))))
         await until(lambda: transport.srtp is not None, "the speaker's handshake")
