@@ -83,7 +83,7 @@ async def survive(chromium, server):
     server.start()
     for guest in (aoi, ben):
         await expect(guest.see("message")).to_have_count(6, timeout=10_000)
-    await expect(ben.page.get_by_text("切れている間の発言")).to_have_count(1)
+    await expect(ben.see("message").filter(has_text="切れている間の発言")).to_have_count(1)
     await watches(aoi, 1)
     for guest in (sara, aoi, ben):
         assert guest.troubles == []

@@ -24,10 +24,16 @@ export function AnchoredList({ count, own = 0, children, label, onStart, onSeen,
   const end = useRef(true);
   const before = useRef({ count: 0, own: 0 });
   const anchor = useRef<{ item: Element; top: number } | null>(null);
+  const known = useRef({ top: 0, height: 0 });
   const [fresh, setFresh] = useState(0);
   const toEnd = () => {
     const box = view.current;
     if (box) box.scrollTop = box.scrollHeight;
+  };
+  /** The reader may have scrolled just now: the browser tells it only before the next frame. */
+  const look = (box: Element) => {
+    const { top, height } = known.current;
+    if (box.scrollTop !== top) end.current = height - box.scrollTop - box.clientHeight < 32;
   };
   const place = (item: Element) =>
     item.getBoundingClientRect().top - (view.current?.getBoundingClientRect().top ?? 0);
@@ -36,11 +42,13 @@ export function AnchoredList({ count, own = 0, children, label, onStart, onSeen,
     const items = [...(view.current?.querySelectorAll("li") ?? [])];
     const item = end.current ? undefined : items.find((each) => place(each) + each.clientHeight > 0);
     anchor.current = item ? { item, top: place(item) } : null;
+    known.current = { top: view.current?.scrollTop ?? 0, height: view.current?.scrollHeight ?? 0 };
   };
   useLayoutEffect(() => {
     const box = view.current;
     if (!box) return;
     const grown = count - before.current.count;
+    look(box);
     if (own > before.current.own) end.current = true;
     before.current = { count, own };
     if (end.current) toEnd();
