@@ -188,6 +188,10 @@ class EmbeddedStore:
     async def put_card(self, room: str, person: str, body: bytes) -> None:
         await self._run("insert or replace into card values (?, ?, ?)", room, person, body)
 
+    async def swap_card(self, room: str, person: str, before: bytes, after: bytes) -> bool:
+        sql = "update card set body = ? where room = ? and person = ? and body = ?"
+        return await self._do(lambda db: db.execute(sql, (after, room, person, before)).rowcount == 1)
+
     async def card(self, room: str, person: str) -> bytes | None:
         return await self._one("select body from card where room = ? and person = ?", room, person)
 

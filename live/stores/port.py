@@ -160,6 +160,9 @@ class Store(Protocol):
     async def put_card(self, room: str, person: str, body: bytes) -> None:
         """Keep a person's card (name, profession) beside the log."""
 
+    async def swap_card(self, room: str, person: str, before: bytes, after: bytes) -> bool:
+        """Change a person's card, if it is still `before`; False if it is another one, or gone."""
+
     async def card(self, room: str, person: str) -> bytes | None:
         """One card."""
 

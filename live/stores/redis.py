@@ -192,6 +192,9 @@ class RedisStore:
         key = _cards(room)
         await self._on(key, lambda redis: redis.hset(key, person, body))
 
+    async def swap_card(self, room: str, person: str, before: bytes, after: bytes) -> bool:
+        return bool(await self._script(scripts.SWAP, (_cards(room),), (person, before, after)))
+
     async def card(self, room: str, person: str) -> bytes | None:
         key = _cards(room)
         return cast("bytes | None", await self._on(key, lambda redis: redis.hget(key, person)))

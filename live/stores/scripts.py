@@ -108,7 +108,7 @@ if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
-"""KEYS[1]: the index. ARGV: session, its line as it was seen, the new one. Answers 1 or 0 (it is another)."""
+"""KEYS[1]: a hash. ARGV: field, its value as it was seen, the new one. Answers 1 or 0 (it is another)."""
 
 ERASE = """
 if redis.call('DEL', unpack(KEYS, 2)) > 0 then redis.call('SET', KEYS[1], ARGV[1]) end

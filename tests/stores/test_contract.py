@@ -245,6 +245,18 @@ async def test_a_line_of_the_index_changes_only_from_what_was_seen(store, room):
     assert not await store.swap_session(room, b"%d" % swapped.index(True), b"a")
 
 
+async def test_a_card_changes_only_from_what_was_seen_and_a_forgotten_one_stays_away(store, room):
+    await store.put_card(room, "p1", b"a")
+    await store.put_card(room, "p2", b"a")
+    assert not await store.swap_card(room, "p1", b"b", b"c")
+    swapped = await asyncio.gather(*(store.swap_card(room, "p1", b"a", b"%d" % n) for n in range(10)))
+    assert sorted(swapped) == [False] * 9 + [True]
+    assert await store.cards(room) == {"p1": b"%d" % swapped.index(True), "p2": b"a"}
+    await store.forget(room, "p2")
+    assert not await store.swap_card(room, "p2", b"a", b"b")
+    assert await store.card(room, "p2") is None
+
+
 async def test_a_claim_is_granted_once(store, room):
     granted = await asyncio.gather(*(store.claim_once(room, 30) for _ in range(10)))
     assert sorted(granted) == [False] * 9 + [True]
