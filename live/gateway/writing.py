@@ -386,8 +386,10 @@ class Log:
                 await self._step_back()
             except StoreAway:
                 # Nobody knows whether the entries are there, and on the replicas. If they are, their keys
-                # answer for them; until that is known, nobody is answered.
+                # answer for them; until that is known, nobody is answered. They may be known so late that the
+                # keys are forgotten: from here on each is a repetition.
                 self._doubtful = True
+                wishes[:] = [_repeated(wish, self.position.seq) for wish in wishes]
                 self._counts.append_failures.inc()
                 raise
             else:
@@ -504,6 +506,10 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
         raise Unreadable(str(error)) from error
+
+
+def _repeated(wish: Wish, since: int) -> Wish:
+    return wish if wish.since is not None else msgspec.structs.replace(wish, since=since)
 
 
 def _decided(room: Room, wish: Wish) -> tuple[Outcome, list[Any]]:

@@ -8,6 +8,7 @@ import time
 import msgspec
 import pytest
 
+import rooms.room
 from live.gateway import writing
 from live.gateway.host import SERVER
 from live.gateway.hub import Hub
@@ -36,6 +37,7 @@ from rooms.queue import Approve, Ask, Vote, Withdraw
 from rooms.session import ChangeSettings
 from tests.kit.polling import until
 from tests.kit.rooms import Gateway, gateway
+from tests.kit.way import Way
 
 
 async def test_a_message_reaches_everybody_once_with_its_authors_card(node):
@@ -720,6 +722,28 @@ async def test_a_name_that_changes_reaches_those_at_other_nodes_and_those_who_ar
         rows = await one.hub._store.read(session, 0, 999)
         assert not any(name.encode() in row.body for name in ("健", "渓") for row in rows)
         await saki.drop()
+
+
+async def test_what_may_have_been_done_before_the_answer_was_lost_is_not_done_again_much_later(
+    where, monkeypatch
+):
+    monkeypatch.setattr(rooms.room, "ANSWERS_KEPT", 4)
+    async with contextlib.AsyncExitStack() as stack:
+        two = await stack.enter_async_context(gateway(where))
+        way = Way(two.hub._store)
+        one = await stack.enter_async_context(Gateway(way))
+        session = await two.session()
+        mio = Caller("mio", Role.MODERATOR, "mio-san")
+        await one.hub.room(session)
+        way.cut_at("append", heard=True)
+        posting = asyncio.create_task(one.hub.ask(session, mio, Post(text="一度だけ"), "nonce"))
+        await until(lambda: two.hub._find(session).room.chat.messages)
+        for n in range(5):
+            await two.hub.ask(session, SERVER, SetChatRules(slow=n + 1))
+        way.mend()
+        with pytest.raises(Refusal, match="unsure"):
+            await posting
+        assert len((await two.hub.room(session)).chat.messages) == 1
 
 
 async def test_asvs_1_1_1_who_takes_a_name_like_the_staffs_is_marked_for_all(node):

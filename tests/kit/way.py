@@ -17,6 +17,7 @@ class Way:
     def __init__(self, store):
         self._store = store
         self._open, self._heard = asyncio.Event(), True
+        self._last = None
         self.mend()
 
     def cut(self, *, heard):
@@ -28,10 +29,19 @@ class Way:
         self._open.clear()
         self._heard = heard
 
+    def cut_at(self, question, *, heard):
+        """Be cut as soon as this is asked for.
+
+        Args:
+            question: a name in the port.
+            heard: the store still gets that question, and those after it.
+        """
+        self._last = (question, heard)
+
     def mend(self):
         """Let everything through again."""
         self._open.set()
-        self._heard = True
+        self._heard, self._last = True, None
 
     @property
     def whole(self):
@@ -49,6 +59,8 @@ class Way:
 
     def _ask(self, question):
         async def asked(*args, **options):
+            if self._last is not None and self._last[0] == question.__name__:
+                self.cut(heard=self._last[1])
             answer = await question(*args, **options) if self._heard else None
             if not self._open.is_set():
                 raise StoreAway("the way is cut")
