@@ -13,7 +13,17 @@ from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.tallies import Tallies
-from live.gateway.viewing import Blinding, Caller, Cards, Member, Replays, Wholes, deliver, seen_by
+from live.gateway.viewing import (
+    Blinding,
+    Caller,
+    Cards,
+    Member,
+    Replays,
+    StoredCard,
+    Wholes,
+    deliver,
+    seen_by,
+)
 from live.gateway.writing import KEPT, Log, Outcome, Wish
 from live.protocol.codes import Close
 from live.protocol.frames import (
@@ -119,6 +129,7 @@ class Host:
         self.used_at = setting.clock()
         self._setting = setting
         self._cards = Cards({})
+        self._untold: dict[str, bytes] = {}  # changed cards, as the store has them
         self._replays = Replays()
         self._wholes = Wholes()
         self._late: dict[Member, int] = {}  # who waits to be told the whole room, and how much of it was lost
@@ -147,6 +158,8 @@ class Host:
         await self.log.load()
         found = await self._setting.store.cards(self.session)
         self._cards = Cards({person: msgspec.json.decode(body, type=Card) for person, body in found.items()})
+        for person, body in found.items():
+            self._note_untold(person, body)
 
     async def run(self) -> None:
         """Own the room until cancelled."""
@@ -206,15 +219,19 @@ class Host:
         )
         self.log.wish(Wish(command, asked, settle, since, repeatable=bool(nonce)))
 
-    async def ask(self, caller: Caller, command: Command, nonce: str = "") -> int:
-        """Ask a command and wait for its entry's number (0: nothing was to be done).
+    async def ask(self, caller: Caller, command: Command, nonce: str = "", since: int | None = None) -> int:
+        """Ask a command and wait for its entry's number (0: nothing was to be done). See `Do` for `since`.
 
         Raises:
             rooms.Refused: With its code.
         """
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.wish(
-            caller, command, nonce, lambda outcome: None if answer.done() else answer.set_result(outcome)
+            caller,
+            command,
+            nonce,
+            lambda outcome: None if answer.done() else answer.set_result(outcome),
+            since,
         )
         outcome = await answer
         if isinstance(outcome, Refusal):
@@ -234,19 +251,64 @@ class Host:
 
         A card that has changed is an entry of the log, without the card: whoever hears of it fetches the card
         as it is then, also this node, so that of two changes at once all end with the one that the store has.
+        Until the entry is there the stored card carries a mark: if anything fails in between, the person's
+        next greeting makes up for it, at whatever node.
 
         Raises:
             StoreAway: The store does not answer.
             rooms.Refused: There is too much to do, or the store did not answer in time; ask again.
         """
+        if card.id in self.room.door.people:
+            await self._meet({card.id})  # the store may have one of which no node has heard
+        await self._change(card)
+
+    async def _change(self, card: Card) -> None:
         for one in self._cards.marked(card):
-            if self._cards.by_id.get(one.id) == one:
-                continue
-            await self._setting.store.put_card(self.session, one.id, msgspec.json.encode(one))
-            if one.id in self.room.door.people and await self.ask(SERVER, TellCard(person=one.id)):
-                await self._meet_some()
-            else:
-                self._learn(one)
+            if self._cards.by_id.get(one.id) != one:
+                await self._keep(one)
+        await self._tell_untold()
+
+    async def _keep(self, card: Card) -> None:
+        stored = StoredCard(**msgspec.structs.asdict(card))
+        if card.id in self.room.door.people:
+            change = self._setting.fresh()
+            stored = msgspec.structs.replace(stored, untold=change, since=self.room.seq)
+        body = msgspec.json.encode(stored)
+        await self._setting.store.put_card(self.session, card.id, body)
+        self._note_untold(card.id, body)
+        if not stored.untold:
+            self._learn(card)
+
+    def _note_untold(self, person: str, body: bytes) -> None:
+        if msgspec.json.decode(body, type=StoredCard).untold:
+            self._untold[person] = body
+        else:
+            self._untold.pop(person, None)
+
+    async def _tell_untold(self) -> None:
+        """Tell of the cards of which the store says that nobody has been told.
+
+        Raises:
+            StoreAway: The store does not answer; some may be told again, which changes nothing.
+            rooms.Refused: As `put_card` does.
+        """
+        if self._untold:
+            await self._meet(tuple(self._untold))  # another node may have told meanwhile
+        for person, body in tuple(self._untold.items()):
+            await self._tell_card(msgspec.json.decode(body, type=StoredCard))
+            told = msgspec.json.encode(msgspec.json.decode(body, type=Card))
+            await self._setting.store.swap_card(self.session, person, body, told)
+            if self._untold.get(person) == body:
+                del self._untold[person]
+
+    async def _tell_card(self, card: StoredCard) -> None:
+        command = TellCard(person=card.id)
+        try:
+            await self.ask(SERVER, command, card.untold, card.since)
+        except Refusal as refused:
+            if refused.code != "unsure":
+                raise
+            await self.ask(SERVER, command)
 
     async def named(self, caller: Caller) -> Caller:
         """Keep the caller's card, or fill in the caller from it.
@@ -256,9 +318,10 @@ class Host:
             rooms.Refused: As `put_card` does.
         """
         if caller.name:
-            await self.put_card(caller.card)
+            await self._change(caller.card)
             return caller
         await self._meet({caller.person})
+        await self._tell_untold()
         card = self._cards.by_id.get(caller.person)
         if card is None:
             return caller
@@ -525,6 +588,7 @@ class Host:
                 case Forgotten(person):
                     self._strangers.pop(person, None)
                     self._cards.by_id.pop(person, None)
+                    self._untold.pop(person, None)
                     self._forget_ready()
                 case _:
                     pass
@@ -725,11 +789,17 @@ class Host:
         strange = self._strangers.keys() & people
         async with self._meeting:  # of two answers the later one is the newer
             found = await self._setting.store.cards(self.session, people)
-            for body in found.values():
+            for person, body in found.items():
+                self._note_untold(person, body)
                 card = msgspec.json.decode(body, type=Card)
-                forgotten = card.id in strange and card.id not in self._strangers
-                if card != self._cards.by_id.get(card.id) and not forgotten:
+                forgotten = person in strange and person not in self._strangers
+                # An entry that says that a card has changed comes with it, whatever was known here before.
+                if (person in strange or card != self._cards.by_id.get(person)) and not forgotten:
                     self._learn(card)
+
+
+def _untold(body: bytes) -> str:
+    return msgspec.json.decode(body, type=StoredCard).untold
 
 
 def _introduced(entry: Entry) -> set[str]:

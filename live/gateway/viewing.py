@@ -49,6 +49,19 @@ class Caller(msgspec.Struct, frozen=True):
         return Card(id=self.person, name=self.name, role=self.role, profession=self.profession)
 
 
+class StoredCard(Card, frozen=True, omit_defaults=True):
+    """A card as it lies beside the log.
+
+    Attributes:
+        untold: Nonce of the `TellCard` that is to tell this change of the card; empty when that is done, and
+            on a first card, which comes with the person.
+        since: An entry before which nobody has told it.
+    """
+
+    untold: str = ""
+    since: int = 0
+
+
 class Blinding:
     """Names that lead nowhere without the site's secret."""
 

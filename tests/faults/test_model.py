@@ -52,6 +52,8 @@ PERSON, NODE = st.integers(0, len(PEOPLE) - 1), st.integers(0, 1)
 WAYS = st.sampled_from(["in order", "shuffled", "twice", "late", "lost"])
 NAMES = st.sampled_from(["mio-san", "rei-san", "ＭＩＯ－ＳＡＮ", "saki-san", "another-san"])
 """Those of the staff too, so that who is marked as looking like them changes."""
+TORN = st.sampled_from([None, "put_card", "append", "swap_card"])
+"""At which of its questions a node that is told of a new name loses the store, if it does."""
 TALK = st.tuples(st.integers(0, 1 << 16), st.lists(WAYS, min_size=1, max_size=4))
 
 
@@ -273,10 +275,18 @@ class RoomsUnderFire(RuleBasedStateMachine):
         self._talk(talk)
         self.do(self._resume(self.pages[person], node))
 
-    @rule(talk=TALK, person=PERSON, names=st.lists(NAMES, min_size=1, max_size=2))
-    def rename(self, talk, person, names):
+    @rule(
+        talk=TALK,
+        person=PERSON,
+        names=st.lists(NAMES, min_size=1, max_size=2),
+        torn=TORN,
+        heard=st.booleans(),
+    )
+    def rename(self, talk, person, names, torn, heard):
         """Somebody enters under another name, perhaps by two nodes at the same time."""
         self._talk(talk)
+        if torn:
+            self.ways[0].cut_at(torn, heard=heard)
         self.do(self._rename(self.pages[person], names))
 
     @rule(talk=TALK, count=st.integers(5, 80), node=NODE)
@@ -356,9 +366,10 @@ class RoomsUnderFire(RuleBasedStateMachine):
     async def _rename(self, page, names):
         caller = await authenticate(self.session, page.ticket)
         cards = [Card(caller.person, name, caller.role) for name in names]
-        # A name that was kept, and could not be told, is told when it is asked again: nobody here does.
-        asked = zip(self.hubs, self.ways, cards, strict=False)
-        await _try(node.put_card(self.session, card) for node, way, card in asked if not way.in_vain)
+        asked = zip(self.hubs, cards, strict=False)
+        if not await _try(node.put_card(self.session, card) for node, card in asked):
+            page.cut()  # who is not told that it is done comes again
+            self.took["torn"] += 1
         self.took["renamed"] += 1
         await self._watch()
 
@@ -462,10 +473,13 @@ class RoomsUnderFire(RuleBasedStateMachine):
 
 
 async def _try(questions):
-    """Ask several things at once; a store that is away may answer none of them."""
-    for answer in await asyncio.gather(*questions, return_exceptions=True):
-        if isinstance(answer, Exception) and not isinstance(answer, StoreAway | Refusal):
-            raise answer
+    """Ask several things at once, of a store that may be away; returns whether all were answered."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    failures = [answer for answer in answers if isinstance(answer, Exception)]
+    for failure in failures:
+        if not isinstance(failure, StoreAway | Refusal):
+            raise failure
+    return not failures
 
 
 async def _kill(node):
@@ -519,6 +533,7 @@ def test_whatever_happens_every_page_ends_with_what_a_witness_holds(home, tmp_pa
             "away",
             "compared",
             "renamed",
+            "torn",
             "marked",
             "unsure",
         )

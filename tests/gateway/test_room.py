@@ -27,7 +27,7 @@ from live.protocol.frames import (
     Tally,
     Typing,
 )
-from live.stores import Position, Row, open_store
+from live.stores import Position, Row, StoreAway, open_store
 from rooms import Level, Role, SetState, State
 from rooms import Refused as Refusal
 from rooms.chat import DeleteMessage, EditMessage, Post, SetChatRules
@@ -36,7 +36,7 @@ from rooms.polling import CastBallot, ClosePoll, DraftPoll, OpenPoll, PollForm, 
 from rooms.queue import Approve, Ask, Vote, Withdraw
 from rooms.session import ChangeSettings
 from tests.kit.polling import until
-from tests.kit.rooms import Gateway, gateway
+from tests.kit.rooms import Gateway, authenticate, gateway
 from tests.kit.way import Way
 
 
@@ -722,6 +722,68 @@ async def test_a_name_that_changes_reaches_those_at_other_nodes_and_those_who_ar
         rows = await one.hub._store.read(session, 0, 999)
         assert not any(name.encode() in row.body for name in ("健", "渓") for row in rows)
         await saki.drop()
+
+
+@pytest.mark.parametrize(
+    ("torn", "heard"), [("put_card", True), ("append", False), ("append", True), ("swap_card", False)]
+)
+async def test_a_name_that_was_kept_and_not_told_is_told_when_its_bearer_comes_again(
+    where, torn, heard, monkeypatch
+):
+    monkeypatch.setattr(writing, "PATIENCE_SECONDS", 0.3)
+    async with contextlib.AsyncExitStack() as stack:
+        two = await stack.enter_async_context(gateway(where))
+        store = two.hub._store
+        way = Way(store)
+        one = await stack.enter_async_context(Gateway(way))
+        session = await two.session()
+        kay = await stack.enter_async_context(one.viewer(session, "attendee:kay"))
+        mio = await stack.enter_async_context(two.viewer(session, "moderator:mio"))
+        async with one.viewer(session, "attendee:ken"):
+            await until(lambda: "ken" in kay.cards and "ken" in mio.cards)
+        way.cut_at(torn, heard=heard)
+        with pytest.raises((StoreAway, Refusal)):
+            await one.hub.put_card(session, Card("ken", "健", Role.ATTENDEE))
+        monkeypatch.setattr("tests.kit.rooms.authenticate", _as_the_store_has_it(store))
+        three = await stack.enter_async_context(Gateway(store))
+        await stack.enter_async_context(three.viewer(session, "attendee:ken"))
+        way.mend()
+        await until(lambda: mio.cards["ken"].name == kay.cards["ken"].name == "健")
+        assert await store.card(session, "ken") == msgspec.json.encode(Card("ken", "健", Role.ATTENDEE))
+        # From now on it is no news.
+        seq = (await two.hub.room(session)).seq
+        for node in (one, two, three):
+            await node.hub.put_card(session, Card("ken", "健", Role.ATTENDEE))
+        assert (await two.hub.room(session)).seq == seq
+
+
+def _as_the_store_has_it(store):
+    """Authenticates as the desk does: the name is that on the card."""
+
+    async def named(session, ticket):
+        caller = await authenticate(session, ticket)
+        card = msgspec.json.decode(await store.card(session, caller.person), type=Card)
+        return msgspec.structs.replace(caller, name=card.name)
+
+    return named
+
+
+async def test_who_was_cut_off_and_wants_the_old_name_after_all_keeps_it(where):
+    async with contextlib.AsyncExitStack() as stack:
+        two = await stack.enter_async_context(gateway(where))
+        store = two.hub._store
+        way = Way(store)
+        one = await stack.enter_async_context(Gateway(way))
+        session = await two.session()
+        async with one.viewer(session, "attendee:ken"), two.viewer(session, "moderator:mio") as mio:
+            await until(lambda: "ken" in mio.cards)
+            way.cut_at("put_card", heard=True)
+            with pytest.raises(StoreAway):
+                await one.hub.put_card(session, Card("ken", "健", Role.ATTENDEE))
+            await two.hub.put_card(session, Card("ken", "ken-san", Role.ATTENDEE))
+            way.mend()
+            assert msgspec.json.decode(await store.card(session, "ken"), type=Card).name == "ken-san"
+            await until(lambda: mio.cards["ken"].name == "ken-san" and "card_changed" in mio.said())
 
 
 async def test_what_may_have_been_done_before_the_answer_was_lost_is_not_done_again_much_later(

@@ -48,11 +48,6 @@ class Way:
         """Whether questions are answered."""
         return self._open.is_set()
 
-    @property
-    def in_vain(self):
-        """Whether the store does what is asked, and only the answers are lost."""
-        return self._heard and not self.whole
-
     def __getattr__(self, name):
         question = getattr(self._store, name)
         return self._stream(question) if inspect.isasyncgenfunction(question) else self._ask(question)
