@@ -1,7 +1,7 @@
 """Sending one packet to many viewers: a port with two bodies, in C and in Python."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Literal, Protocol
 
@@ -86,30 +86,14 @@ class PythonFanout:
 
     def send(self, fanouts: Sequence[Fanout[Peer]]) -> int:
         """See `FanoutBody`."""
-        if len(fanouts) == 1:
-            body = fanouts[0].body
-            source = fanouts[0].source
-            return sum(self._send_one(peer, header, body, source) for peer, header in fanouts[0].headers)
-        queues: dict[tuple[Peer, str], list[tuple[bytes, bytes]]] = {}
+        sources: dict[str, list[Fanout[Peer]]] = {}
         for fanout in fanouts:
-            body = fanout.body
-            for peer, header in fanout.headers:
-                queue = queues.get((peer, fanout.source))
-                if queue is None:
-                    queues[peer, fanout.source] = [(header, body)]
-                else:
-                    queue.append((header, body))
-        return sum(self._send_queue(*whose, queue) for whose, queue in queues.items())
-
-    def _send_one(self, peer: Peer, header: bytes, body: bytes, source: str) -> int:
-        srtp, address = peer.srtp, peer.paths.chosen
-        if srtp is None or address is None:
-            return 0
-        try:
-            self._port.send(srtp.seal(header, body), address, source)
-        except SrtpError:
-            return 0
-        return 1
+            sources.setdefault(fanout.source, []).append(fanout)
+        went = 0
+        for source, group in sources.items():
+            for peer, queue in _queues(group):
+                went += self._send_queue(peer, source, queue)
+        return went
 
     def _send_queue(self, peer: Peer, source: str, queue: Sequence[tuple[bytes, bytes]]) -> int:
         srtp, address = peer.srtp, peer.paths.chosen
@@ -130,6 +114,21 @@ class PythonFanout:
                 pass
             start = end
         return went
+
+
+def _queues(group: Sequence[Fanout[Peer]]) -> Iterator[tuple[Peer, list[tuple[bytes, bytes]]]]:
+    """Each viewer's headers and bodies, in order."""
+    cast, heads = group[0].cast, [fanout.head for fanout in group if fanout.head is not None]
+    if cast is not None and all(fanout.cast is cast for fanout in group):
+        bodies = [fanout.body for fanout in group]
+        for peer, headers in cast.headers(heads):
+            yield peer, list(zip(headers, bodies, strict=True))
+        return
+    queues: dict[Peer, list[tuple[bytes, bytes]]] = {}
+    for fanout in group:
+        for peer, header in fanout.headers:
+            queues.setdefault(peer, []).append((header, fanout.body))
+    yield from queues.items()
 
 
 class NativeFanout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -161,7 +161,7 @@ class Cast(Generic[P]):
         prepared: What a sender keeps with it; nobody else looks at it.
     """
 
-    __slots__ = ("peers", "prepared", "rows")
+    __slots__ = ("_viewers", "peers", "prepared", "rows")
 
     def __init__(self, rows: Sequence[tuple[P, int, int, int, int]]) -> None:
         """Take for each viewer its peer and the values of its row, of any size."""
@@ -173,6 +173,27 @@ class Cast(Generic[P]):
             ]
         )
         self.prepared: object | None = None
+        self._viewers: list[tuple[P, tuple[int, int, int, int]]] | None = None
+
+    def headers(self, heads: Sequence[Head]) -> Iterator[tuple[P, list[bytes]]]:
+        """Each viewer, with the 12 bytes of its fixed RTP header for each packet; for senders in Python."""
+        if self._viewers is None:
+            self._viewers = list(zip(self.peers, ROW.iter_unpack(self.rows), strict=True))
+        pack = FIXED.pack
+        for peer, (pt, shift, later, ssrc) in self._viewers:
+            yield (
+                peer,
+                [
+                    pack(
+                        first,
+                        marker | (pt if own < 0 else own),
+                        number + shift & 0xFFFF,
+                        timestamp + later & 0xFFFFFFFF,
+                        ssrc,
+                    )
+                    for first, marker, own, number, timestamp in heads
+                ],
+            )
 
     def without(self, peer: P) -> Cast[P]:
         """The same viewers but one, who is among them."""
@@ -236,23 +257,7 @@ class Fanout(Generic[P]):
     def headers(self) -> list[tuple[P, bytes]]:
         """(peer, the 12 bytes of its fixed RTP header), for those who do not read `cast` and `head`."""
         if self._headers is None and self.cast is not None and self.head is not None:
-            first, marker, own, number, timestamp = self.head
-            pack = FIXED.pack
-            self._headers = [
-                (
-                    peer,
-                    pack(
-                        first,
-                        marker | (pt if own < 0 else own),
-                        number + shift & 0xFFFF,
-                        timestamp + later & 0xFFFFFFFF,
-                        ssrc,
-                    ),
-                )
-                for peer, (pt, shift, later, ssrc) in zip(
-                    self.cast.peers, ROW.iter_unpack(self.cast.rows), strict=True
-                )
-            ]
+            self._headers = [(peer, header) for peer, (header,) in self.cast.headers((self.head,))]
         return self._headers or []
 
     def __len__(self) -> int:

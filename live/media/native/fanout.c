@@ -113,9 +113,14 @@ static size_t clear_bytes(const uint8_t *header, const uint8_t *body, size_t bod
     return at > body_size ? 0 : HEADER + at;
 }
 
-/* Seals `size` bytes where they lie; the tag comes behind them. Gives 0 when libcrypto or memory fails. */
-static int seal(Sealer *sealer, uint8_t *packet, size_t size, size_t clear)
+/* Writes the sealed packet of a header and a body, the first `clear` bytes of which stay readable, and the tag
+ * behind it. Gives 0 when libcrypto or memory fails. */
+static int seal(Sealer *sealer, uint8_t *packet, const uint8_t *header, const uint8_t *body, size_t body_size,
+                size_t clear)
 {
+    size_t size = HEADER + body_size;
+    memcpy(packet, header, HEADER);
+    memcpy(packet + HEADER, body, clear - HEADER);
     uint32_t ssrc;
     memcpy(&ssrc, packet + 8, 4);
     Stream *stream = stream_of(sealer, ssrc);
@@ -132,7 +137,7 @@ static int seal(Sealer *sealer, uint8_t *packet, size_t size, size_t clear)
     EVP_CIPHER_CTX *context = sealer->context;
     return EVP_EncryptInit_ex(context, NULL, NULL, NULL, nonce) == 1
         && EVP_EncryptUpdate(context, NULL, &made, packet, (int)clear) == 1
-        && EVP_EncryptUpdate(context, packet + clear, &made, packet + clear, (int)(size - clear)) == 1
+        && EVP_EncryptUpdate(context, packet + clear, &made, body + clear - HEADER, (int)(size - clear)) == 1
         && EVP_EncryptFinal_ex(context, packet + size, &made) == 1
         && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, TAG, packet + size) == 1;
 }
@@ -352,9 +357,7 @@ static size_t send_run(Call *call, size_t first, size_t count)
     for (size_t at = 0; at < count; at++) {
         Job *job = &call->jobs[n];
         uint8_t *packet = arena + end;
-        memcpy(packet, job->header, HEADER);
-        memcpy(packet + HEADER, job->body, job->body_size);
-        if (!seal(sealer, packet, HEADER + job->body_size, job->clear)) {
+        if (!seal(sealer, packet, job->header, job->body, job->body_size, job->clear)) {
             call->unsendable += (long long)count; /* never seen: libcrypto or memory failed */
             for (; at < count; at++)
                 n = call->jobs[n].next;
@@ -847,9 +850,7 @@ static PyObject *sealer_seal(PyObject *self, PyObject *arguments)
                         clear ? "another thread is sending" : "the packet's lengths are impossible");
         return NULL;
     }
-    memcpy(packet, header, HEADER);
-    memcpy(packet + HEADER, body, (size_t)size);
-    if (!seal((Sealer *)self, packet, HEADER + (size_t)size, clear))
+    if (!seal((Sealer *)self, packet, (const uint8_t *)header, (const uint8_t *)body, (size_t)size, clear))
         return PyErr_NoMemory();
     return PyBytes_FromStringAndSize((char *)packet, HEADER + size + TAG);
 }
