@@ -125,10 +125,11 @@ async def compare(
 def show(count: int, columns: dict[str, Column]) -> None:
     """Prints a table."""
     print(f"\n{count} viewers")
-    print(
-        f"{'':<14} µs CPU per packet core   first viewer, ms      last viewer, ms      lost   set-up  memory"
-    )
-    print(f"{'':<14} and viewer           %    p50    p99    max    p50    p99    max             ms      kB")
+    for line in (
+        "µs CPU per packet core   first viewer, ms      last viewer, ms      lost  by it  set-up  memory",
+        "and viewer           %    p50    p99    max    p50    p99    max                    ms      kB",
+    ):
+        print(f"{'':<14} {line}")
     for column in columns.values():
         if column.why:
             print(f"{column.name:<14} –  ({column.why})")
@@ -138,12 +139,12 @@ def show(count: int, columns: dict[str, Column]) -> None:
             for side in ("first", "last")
         }
         core = statistics.median(r.core for r in column.rounds)
-        lost = max(r.lost for r in column.rounds)
+        lost, gave_up = max(r.lost for r in column.rounds), max(r.gave_up for r in column.rounds)
         spread = f"{min(r.cost for r in column.rounds):.2f}–{max(r.cost for r in column.rounds):.2f}"
         print(
             f"{column.name:<14} {column.cost:5.2f} {spread:>11} {100 * core:4.0f}"
             + "".join(f" {v:6.1f}" for v in middle["first"] + middle["last"])
-            + f" {lost:8.5f} {column.setup:8.2f} {column.memory:7.0f}"
+            + f" {lost:8.5f} {gave_up:6d} {column.setup:8.2f} {column.memory:7.0f}"
         )
 
 

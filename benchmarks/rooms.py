@@ -93,6 +93,8 @@ class Case:
 
     def order(self, words: str) -> dict[str, float]:
         """Give the client an order, and return its answer."""
+        if self.load.poll() is not None:
+            raise RuntimeError(f"{self.name}: the load client has ended")
         print(words, file=self.load.stdin, flush=True)
         return json.loads(self.load.stdout.readline())
 

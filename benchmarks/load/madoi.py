@@ -39,9 +39,9 @@ class Madoi:
         await self._link.answer(ROOM, viewer, sdp)
 
     async def lost(self) -> int:
-        """Datagrams that the worker itself gave up."""
+        """What the worker itself gave up: datagrams, and packets that waited too long to be sealed."""
         numbers = await self._link.stats()
-        return int(numbers["datagrams_dropped"]) + int(numbers["datagrams_unsendable"])
+        return sum(int(numbers[name]) for name in ("datagrams_dropped", "datagrams_unsendable", "paced_out"))
 
     async def close(self) -> None:
         await self._link.close()

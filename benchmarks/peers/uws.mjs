@@ -5,6 +5,7 @@ const server = Bun.serve({
   fetch: (request, server) => (server.upgrade(request) ? undefined : new Response(null, { status: 426 })),
   websocket: {
     perMessageDeflate: false,
+    idleTimeout: 0,
     open: (socket) => socket.subscribe("all"),
     message: (_socket, text) => server.publish("all", text),
   },

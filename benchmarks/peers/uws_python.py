@@ -8,6 +8,7 @@ app = App()
 app.ws(
     "/*",
     {
+        "idle_timeout": 960,
         "open": lambda ws: ws.subscribe("all"),
         "message": lambda _ws, message, _opcode: app.publish("all", message, OpCode.TEXT),
     },

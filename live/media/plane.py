@@ -443,8 +443,8 @@ class Plane:
         try:
             if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
                 packet = bytes(srtp.unprotect_rtcp(datagram))
-                if peer.budget.rtcp(packet, now):
-                    room.router.receive_rtcp(peer, packet, now)
+                if not peer.budget.rtcp(packet, now) or not room.router.receive_rtcp(peer, packet, now):
+                    return self._spoken(peer, address, now)
             elif peer.publishes:
                 packet = bytes(srtp.unprotect(datagram))
                 if peer.budget.rtp(len(packet), now):
@@ -453,9 +453,12 @@ class Plane:
                 return False
         except SrtpError:
             return False
+        self._dirty.add(room)
+        return self._spoken(peer, address, now)
+
+    def _spoken(self, peer: Peer, address: Address, now: float) -> bool:
         if address == peer.paths.chosen:
             peer.paths.spoken_at = now
-        self._dirty.add(room)
         return True
 
     def _receive_check(self, datagram: bytes, address: Address) -> None:

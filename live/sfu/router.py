@@ -323,23 +323,29 @@ class Router(Generic[P]):
         self._counts["switches"] += len(waits)
         self._counts["switch_ms"] += round(1000 * sum(waits))
 
-    def receive_rtcp(self, peer: P, data: bytes, now: float) -> None:
-        """Take one unprotected RTCP compound of a publisher or viewer."""
+    def receive_rtcp(self, peer: P, data: bytes, now: float) -> bool:
+        """Take one unprotected RTCP compound of a publisher or viewer.
+
+        Tells whether anything may have come of it: outputs, or an earlier timer. Of most reports none does.
+        """
         publisher = self._publishers.get(peer)
         viewer = self._viewers.get(peer)
         try:
             values = parse_rtcp(data)
         except Malformed:
             self._counts["malformed"] += 1
-            return
+            return False
         if publisher is not None:
             publisher.seen = now
+        matters = False
         for value in values:
             if isinstance(value, SenderReport):
                 if publisher is not None:
                     self._sender_report(publisher, value, now)
+                    matters = True
             elif viewer is not None:
-                self._feedback(viewer, value, now)
+                matters |= self._feedback(viewer, value, now)
+        return matters
 
     def next_timer(self, now: float) -> float | None:
         """When `handle_timer` should be called next (seconds on the same clock), None if never."""
@@ -516,23 +522,25 @@ class Router(Generic[P]):
 
     # -- from viewers --------------------------------------------------------------------------------------
 
-    def _feedback(self, viewer: Viewer[P], value: Feedback, now: float) -> None:
+    def _feedback(self, viewer: Viewer[P], value: Feedback, now: float) -> bool:
+        """Do as a viewer says; tells whether anything may have come of it."""
         if isinstance(value, ReceiverReport):
-            self._receiver_report(viewer, value, now)
-        elif isinstance(value, TransportWide):
-            self._transport_feedback(viewer, value, now)
-        elif isinstance(value, Nack):
+            return self._receiver_report(viewer, value, now)
+        if isinstance(value, Remb):
+            self._counts["rembs"] += 1
+            viewer.line.bandwidth.remb(value.bitrate, now)
+            return self._judge(viewer, now)
+        if isinstance(value, TransportWide):
+            return self._transport_feedback(viewer, value, now)
+        if isinstance(value, Nack):
             downtrack = viewer.tracks.get(value.media)
             if downtrack is not None:
                 self._resend(viewer, downtrack, value.sequences, now)
         elif isinstance(value, KeyframeRequest):
             self._want_keyframe(viewer, viewer.tracks.get(value.media), now)
-        elif isinstance(value, Remb):
-            self._counts["rembs"] += 1
-            viewer.line.bandwidth.remb(value.bitrate, now)
-            self._judge(viewer, now)
+        return True
 
-    def _receiver_report(self, viewer: Viewer[P], report: ReceiverReport, now: float) -> None:
+    def _receiver_report(self, viewer: Viewer[P], report: ReceiverReport, now: float) -> bool:
         for block in report.blocks:
             if block.ssrc in viewer.tracks:
                 seconds = round_trip(block.last_sr, block.delay, now)
@@ -541,29 +549,33 @@ class Router(Generic[P]):
         line = viewer.line
         counted = viewer.counts.count(report.blocks, {d.ssrc: d.point for d in tracks})
         measured = line.bandwidth.measured(now)
-        if not measured and line.bandwidth.counted(*counted, line.spending, now):
-            self._judge(viewer, now)
+        lost = not measured and line.bandwidth.counted(*counted, line.spending, now)
+        return lost and self._judge(viewer, now)
 
-    def _transport_feedback(self, viewer: Viewer[P], value: TransportWide, now: float) -> None:
+    def _transport_feedback(self, viewer: Viewer[P], value: TransportWide, now: float) -> bool:
         """Read only what was asked for: a viewer whose packets are not numbered has nothing to say here."""
         departures, line = viewer.departures, viewer.line
         if departures is None:
-            return
+            return False
         self._counts["transport_feedbacks"] += 1
         try:
             arrived, lost = departures.told(parse_feedback(value.body))
         except Malformed:
             self._counts["malformed"] += 1
-            return
-        if arrived or lost:
-            line.bandwidth.counted(len(arrived), lost, line.spending, now)
-            line.bandwidth.feedback(arrived, now)
-            self._judge(viewer, now)
+            return False
+        if not arrived and not lost:
+            return False
+        line.bandwidth.counted(len(arrived), lost, line.spending, now)
+        line.bandwidth.feedback(arrived, now)
+        return self._judge(viewer, now)
 
-    def _judge(self, viewer: Viewer[P], now: float) -> None:
-        if viewer.line.judge(now, measured=viewer.line.bandwidth.measured(now)):
-            self._serving.grant(viewer, now)
-            self._ask_keyframes(now)
+    def _judge(self, viewer: Viewer[P], now: float) -> bool:
+        """Weigh a viewer's line anew; tells whether that changed what it is granted."""
+        if not viewer.line.judge(now, measured=viewer.line.bandwidth.measured(now)):
+            return False
+        self._serving.grant(viewer, now)
+        self._ask_keyframes(now)
+        return True
 
     def _resend(
         self, viewer: Viewer[P], downtrack: Downtrack[P], sequences: Sequence[int], now: float

@@ -286,6 +286,7 @@ class Theatre:
         self.control: list[tuple[str, bytes]] = []
         self.receivers: dict[str, Receiver] = {}
         self.indices = Indices()
+        self.idle_reports = 0
         self._up = Link(self.clock, loss=loss, delay=delay, jitter=jitter, seed=seed)
         self._down = Link(self.clock, loss=loss, delay=delay, jitter=jitter, seed=seed + 1)
         self.clock.every(0.005, self._timer)
@@ -354,8 +355,14 @@ class Theatre:
             self.up_control(peer, data)
 
     def _into(self, call, peer: str, data: bytes) -> None:
-        call(peer, data, self.clock.now)
-        self.flush()
+        due = self.router.next_timer(self.clock.now)
+        if call(peer, data, self.clock.now) is not False:
+            self.flush()
+            return
+        self.idle_reports += 1
+        out, then = self.router.drain(), self.router.next_timer(self.clock.now)
+        assert not any((out.fanouts, out.rtcp, out.notice, out.relayed)), "something came of it after all"
+        assert due == then or (due is not None and (then is None or then > due)), "a timer is due earlier"
 
     def _timer(self) -> None:
         due = self.router.next_timer(self.clock.now)

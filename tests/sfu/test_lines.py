@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from live.sfu import Router
+from live.sfu.rtcp import ReportBlock, write_pli, write_remb, write_rr
 from live.sfu.rtp import parse_rtp
 from tests.kit.network import Link
 from tests.kit.receiver import Receiver
@@ -107,3 +108,20 @@ def test_numbers_are_whole_in_their_order_and_only_for_whom_they_pay():
     assert len(numbers) > 200
     assert numbers == list(range(len(numbers)))
     assert all(6 not in p.extensions for p in eve.order[5000])
+
+
+def test_of_most_reports_nothing_comes_and_of_some_something_does():
+    """The theatre looks, whenever the router says that a report comes to nothing, whether that is so."""
+    theatre = Theatre()
+    theatre.stage(["ann"])
+    theatre.camera("ann", Camera(1000), camera_spec("ann", 1000))
+    theatre.watch("bob")
+    theatre.clock.run(1.0)
+    told = write_rr(9, [ReportBlock(5000, 0, 0, 20, 0, 0, 0)]) + write_remb(9, 5_000_000, [5000])
+    for _ in range(20):
+        theatre.up_control("bob", told)
+        theatre.clock.run(0.1)
+    assert theatre.idle_reports == 20
+    theatre.up_control("bob", write_pli(9, 5000))
+    theatre.clock.run(0.1)
+    assert theatre.idle_reports == 20
