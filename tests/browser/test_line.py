@@ -134,6 +134,7 @@ async def test_a_camera_that_is_off_stays_off_when_the_media_worker_dies(chromiu
     await watches(aoi, 1)
     await sara.see("camera").click()
     await expect(aoi.see("tile")).to_contain_text("カメラはオフです", timeout=20_000)
+    former = {guest: await guest.page.evaluate("window.__connections.length") for guest in (sara, aoi)}
     os.kill(int(server.media("pid")["0"]), signal.SIGKILL)
     await until(lambda: server.media("restarts")["0"] == 1, within=10)
 
@@ -141,6 +142,18 @@ async def test_a_camera_that_is_off_stays_off_when_the_media_worker_dies(chromiu
         rows = await aoi.rows()
         return energy(rows) > 0 and received(rows, "audio")
 
+    async def anew():
+        """What was received before the camera was off goes with the lines of before."""
+        return all(
+            [
+                await guest.page.evaluate(
+                    f"window.__connections.slice(0, {count}).every((c) => c.connectionState === 'closed')"
+                )
+                for guest, count in former.items()
+            ]
+        )
+
+    await until(anew, within=20, every=0.2)
     await until(lambda: server.media("connected") == {"0": 3.0}, within=30, every=0.2)
     await until(heard, within=30, every=0.5)
     ben = await Guest.at(chromium)
