@@ -2,33 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
 from live.gateway.absence import Absences
+from live.gateway.acquaintance import STORE_AGAIN_SECONDS, Acquaintances
 from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.tallies import Tallies
-from live.gateway.viewing import (
-    Blinding,
-    Caller,
-    Cards,
-    Member,
-    Replays,
-    StoredCard,
-    Wholes,
-    deliver,
-    seen_by,
-)
+from live.gateway.viewing import Blinding, Caller, Member, Replays, Wholes, deliver, seen_by
 from live.gateway.writing import KEPT, Log, Outcome, Wish
 from live.protocol.codes import Close
 from live.protocol.frames import (
     AskPage,
-    Card,
     Client,
     Do,
     Done,
@@ -48,7 +39,7 @@ from live.telemetry import Numbers
 from rooms import Asked, Command, Entry, Level, Role, Room, State, due
 from rooms import Refused as Refusal
 from rooms.chat import Post
-from rooms.door import CardAtDoorChanged, CardChanged, Filed, Forgotten, Knock, TellCard
+from rooms.door import Filed, Knock
 from rooms.session import LinksVoided
 from rooms.stage import ExpireSeat
 
@@ -71,8 +62,6 @@ TELLING_SECONDS: Final = 0.5
 """How long the next one waits until this one has read it: who reads slowly holds up nobody for longer."""
 ALIKE: Final = 256
 """How many who are sent the same bytes are sent them before anything else happens."""
-STORE_AGAIN_SECONDS: Final = 0.5
-"""When a store that did not answer is asked again."""
 PAGE_SECONDS: Final = 15.0
 """How long a viewer may take to read one page."""
 DEEPEST: Final = KEPT
@@ -128,15 +117,13 @@ class Host:
         self._absences = Absences()
         self.used_at = setting.clock()
         self._setting = setting
-        self._cards = Cards({})
-        self._untold: dict[str, bytes] = {}  # changed cards, as the store has them
+        self.people = Acquaintances(
+            self.log, setting.store, setting.fresh, partial(self.ask, SERVER), self._forget_ready
+        )
         self._replays = Replays()
         self._wholes = Wholes()
         self._late: dict[Member, int] = {}  # who waits to be told the whole room, and how much of it was lost
         self._lateness = asyncio.Event()
-        self._strangers: dict[str, int] = {}
-        self._strange = asyncio.Event()
-        self._meeting = asyncio.Lock()
         self._unsent: list[Entry] = []
         self._anew = False
         self._flushing: asyncio.TimerHandle | None = None
@@ -156,17 +143,14 @@ class Host:
             StoreAway: The store does not answer.
         """
         await self.log.load()
-        found = await self._setting.store.cards(self.session)
-        self._cards = Cards({person: msgspec.json.decode(body, type=Card) for person, body in found.items()})
-        for person, body in found.items():
-            self._note_untold(person, body)
+        await self.people.load()
 
     async def run(self) -> None:
         """Own the room until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.log.run(), name=f"log {self.session}")
             tasks.create_task(self._overhear(), name=f"whispers {self.session}")
-            tasks.create_task(self._introduce(), name=f"strangers {self.session}")
+            tasks.create_task(self.people.run(met=self.flush), name=f"strangers {self.session}")
             tasks.create_task(self._tell_the_late(), name=f"late {self.session}")
 
     async def _overhear(self) -> None:
@@ -179,19 +163,6 @@ class Host:
                         self.presence.overhear(body, self._setting.clock())
                     except msgspec.DecodeError:  # of a newer server; it may be lost like any whisper
                         self._setting.counts.unread.inc()
-
-    async def _introduce(self) -> None:
-        """Meet strangers as soon as they are heard of: what names them waits for it (`flush`)."""
-        while True:
-            await self._strange.wait()
-            try:
-                await self._meet_some()
-            except StoreAway:
-                await asyncio.sleep(STORE_AGAIN_SECONDS)
-            else:
-                if not self._strangers:
-                    self._strange.clear()
-                self.flush()
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -246,91 +217,6 @@ class Host:
         """How much a caller may see by what has been heard so far; None: no longer part of the room."""
         return None if self.is_void(caller) else self.room.level_of(caller.person, caller.role)
 
-    async def put_card(self, card: Card) -> None:
-        """Keep a person's card and show it to who has heard of the person, at every node and on resume.
-
-        A card that has changed is an entry of the log, without the card: whoever hears of it fetches the card
-        as it is then, also this node, so that of two changes at once all end with the one that the store has.
-        Until the entry is there the stored card carries a mark: if anything fails in between, the person's
-        next greeting makes up for it, at whatever node.
-
-        Raises:
-            StoreAway: The store does not answer.
-            rooms.Refused: There is too much to do, or the store did not answer in time; ask again.
-        """
-        if card.id in self.room.door.people:
-            await self._meet({card.id})  # the store may have one of which no node has heard
-        await self._change(card)
-
-    async def _change(self, card: Card) -> None:
-        for one in self._cards.marked(card):
-            if self._cards.by_id.get(one.id) != one:
-                await self._keep(one)
-        await self._tell_untold()
-
-    async def _keep(self, card: Card) -> None:
-        stored = StoredCard(**msgspec.structs.asdict(card))
-        if card.id in self.room.door.people:
-            change = self._setting.fresh()
-            stored = msgspec.structs.replace(stored, untold=change, since=self.room.seq)
-        body = msgspec.json.encode(stored)
-        await self._setting.store.put_card(self.session, card.id, body)
-        self._note_untold(card.id, body)
-        if not stored.untold:
-            self._learn(card)
-
-    def _note_untold(self, person: str, body: bytes) -> None:
-        if msgspec.json.decode(body, type=StoredCard).untold:
-            self._untold[person] = body
-        else:
-            self._untold.pop(person, None)
-
-    async def _tell_untold(self) -> None:
-        """Tell of the cards of which the store says that nobody has been told.
-
-        Raises:
-            StoreAway: The store does not answer; some may be told again, which changes nothing.
-            rooms.Refused: As `put_card` does.
-        """
-        if self._untold:
-            await self._meet(tuple(self._untold))  # another node may have told meanwhile
-        for person, body in tuple(self._untold.items()):
-            await self._tell_card(msgspec.json.decode(body, type=StoredCard))
-            told = msgspec.json.encode(msgspec.json.decode(body, type=Card))
-            await self._setting.store.swap_card(self.session, person, body, told)
-            if self._untold.get(person) == body:
-                del self._untold[person]
-
-    async def _tell_card(self, card: StoredCard) -> None:
-        command = TellCard(person=card.id)
-        try:
-            await self.ask(SERVER, command, card.untold, card.since)
-        except Refusal as refused:
-            if refused.code != "unsure":
-                raise
-            await self.ask(SERVER, command)
-
-    async def named(self, caller: Caller) -> Caller:
-        """Keep the caller's card, or fill in the caller from it.
-
-        Raises:
-            StoreAway: The store does not answer.
-            rooms.Refused: As `put_card` does.
-        """
-        if caller.name:
-            await self._change(caller.card)
-            return caller
-        await self._meet({caller.person})
-        await self._tell_untold()
-        card = self._cards.by_id.get(caller.person)
-        if card is None:
-            return caller
-        return msgspec.structs.replace(caller, name=card.name, profession=card.profession)
-
-    def _learn(self, card: Card) -> None:
-        self._cards.put(card)
-        self._forget_ready()
-
     def _forget_ready(self) -> None:
         self._replays.forget()
         self._wholes.forget()
@@ -353,7 +239,7 @@ class Host:
             self._admit(member, reached)
             return None
         async with self._setting.telling:
-            await self._meet_strangers()
+            await self.people.meet_strangers()
             if self.log.ended:  # the room was closed meanwhile
                 return Close.RESYNC
             self._admit(member, reached)
@@ -379,7 +265,7 @@ class Host:
             to be paged in or it cannot be (`_admit` sends a snapshot then); None when the reader was too slow
             or went away.
         """
-        await self._meet_strangers()
+        await self.people.meet_strangers()
         member.level = self.room.level_of(member.caller.person, member.caller.role) or Level.EVERYONE
         if not self._follows(member, hello) or self._in_ring(hello.seq):
             return hello
@@ -390,7 +276,7 @@ class Host:
                 rows = await self._setting.store.read(self.session, hello.seq or 0, PAGE)
                 if not rows or rows[0].seq != (hello.seq or 0) + 1:
                     break  # trimmed
-                await self._meet_strangers()
+                await self.people.meet_strangers()
                 if self._level(member.caller) is not member.level:
                     break  # demoted or put out meanwhile: `_admit` sees to it
                 self._push_page(member, [msgspec.json.decode(row.body, type=Entry) for row in rows])
@@ -401,12 +287,12 @@ class Host:
                             return None
                 except TimeoutError:
                     return None
-        await self._meet_strangers()
+        await self.people.meet_strangers()
         return hello
 
     def _push_page(self, member: Member, entries: Sequence[Entry]) -> None:
         seen = seen_by(member.level, member.names, entries)
-        people = self._cards.named(event for entry in seen for event in entry.events)
+        people = self.people.cards.named(event for entry in seen for event in entry.events)
         member.push(Message.of(Events(seq=entries[-1].seq, entries=seen, cards=people)))
 
     def _admit(self, member: Member, hello: Hello) -> None:
@@ -483,7 +369,7 @@ class Host:
         events, more = self.room.page(
             level, frame.channel, before=frame.before, after=frame.after, limit=frame.limit
         )
-        page = Page(ref=frame.ref, events=events, more=more, cards=self._cards.named(events))  # type: ignore[arg-type] # a union
+        page = Page(ref=frame.ref, events=events, more=more, cards=self.people.cards.named(events))  # type: ignore[arg-type] # a union
         member.tell(lambda connection: connection.send(page))
 
     # -- what members are sent ---------------------------------------------------------------------
@@ -500,7 +386,8 @@ class Host:
         """Send what was folded since the last time; if that fails, everybody comes back and resumes.
 
         What names a person whose card is still to be fetched waits, and what comes after it: who lost the
-        line in between would resume behind the entry, and never be told the name. `_introduce` flushes.
+        line in between would resume behind the entry, and never be told the name. When people were met, it
+        goes on.
         """
         clock = asyncio.get_running_loop().time
         self._flushed_at = clock()
@@ -514,7 +401,7 @@ class Host:
     def _flush(self) -> None:
         self._flushing = None
         if self._anew:
-            if not self._strangers:
+            if not self.people.strangers:
                 self._start_over()
             return
         known = self._known()
@@ -528,7 +415,7 @@ class Host:
         )
         for member in moved:
             self._late.setdefault(member, 0)
-        deliver([one for one in self.members.values() if one not in self._late], entries, self._cards)
+        deliver([one for one in self.members.values() if one not in self._late], entries, self.people.cards)
         if moved and not self._unsent:
             for member in moved:
                 self._tell_whole(member)
@@ -539,9 +426,9 @@ class Host:
 
     def _known(self) -> int:
         """How many of the unsent entries come before the first that names a stranger."""
-        if not self._strangers:
+        if not self.people.strangers:
             return len(self._unsent)
-        strange = (n for n, one in enumerate(self._unsent) if _introduced(one) & self._strangers.keys())
+        strange = (n for n, one in enumerate(self._unsent) if self.people.names_a_stranger(one))
         return next(strange, len(self._unsent))
 
     def _see_out_the_void(self) -> None:
@@ -565,41 +452,16 @@ class Host:
     def _heard(self, entries: Sequence[Entry], own: bool) -> None:
         self._unsent.extend(entries)
         if not entries:
-            self._forget_cards()
+            self.people.forget_all()
+            self._anew = True
         for entry in entries:
-            self._hear_of_people(entry, own)
-        if self._strangers:
-            self._strange.set()
+            self.people.hear(entry, own)
         if self._flushing is None:
             loop = asyncio.get_running_loop()
             least = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
             tick = max(least, min(TICK_OF_WORK * self._flush_took, LONGEST_TICK_SECONDS))
             self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self.flush)
         self._setting.changed(self.session, self.room)
-
-    def _hear_of_people(self, entry: Entry, own: bool) -> None:
-        """Note whose card has to be fetched, and by which entry: a newer one asks for a newer card."""
-        for event in entry.events:
-            match event:
-                case Filed(person) if not own:
-                    self._strangers[person.id] = entry.seq
-                case CardChanged(person) | CardAtDoorChanged(person):
-                    self._strangers[person] = entry.seq
-                case Forgotten(person):
-                    self._strangers.pop(person, None)
-                    self._cards.by_id.pop(person, None)
-                    self._untold.pop(person, None)
-                    self._forget_ready()
-                case _:
-                    pass
-
-    def _forget_cards(self) -> None:
-        """The room was read anew past entries that were never heard: everybody in it is a stranger again."""
-        people = self.room.door.people
-        others = {one: card for one, card in self._cards.by_id.items() if one not in people}
-        self._cards, self._strangers = Cards(others), dict.fromkeys(people, self.room.seq)
-        self._forget_ready()
-        self._anew = True
 
     def _start_over(self) -> None:
         """Another history: everybody gets the room anew, and hears what was lost, if anything was."""
@@ -646,7 +508,7 @@ class Host:
     async def _nobody_is_strange(self) -> bool:
         """Bring everybody to the newest entry, so that the room as it is can be told; False for now not."""
         try:
-            await self._meet_strangers()
+            await self.people.meet_strangers()
         except StoreAway:
             await asyncio.sleep(STORE_AGAIN_SECONDS)
             return False
@@ -710,11 +572,11 @@ class Host:
         if not self._follows(member, hello) or not self._in_ring(hello.seq):
             return False
         seq = hello.seq or 0
-        member.push(self._replays.of(member, seq, self.log.ring, self.room.seq, self._cards))
+        member.push(self._replays.of(member, seq, self.log.ring, self.room.seq, self.people.cards))
         return True
 
     def _snapshot(self, member: Member) -> None:
-        member.push(self._wholes.of(member, self.room, self._epoch(member), self._cards))
+        member.push(self._wholes.of(member, self.room, self._epoch(member), self.people.cards))
 
     def _catch_up_on_signals(self, member: Member) -> None:
         if (told := self.presence.told(member.level)) is not None:
@@ -763,57 +625,6 @@ class Host:
         except StoreAway:
             self.presence.renewed = 0
             raise
-
-    async def _meet_strangers(self) -> None:
-        """Fetch the cards of people who came in by another node, or whose cards have changed.
-
-        Raises:
-            StoreAway: The store does not answer; they stay strangers.
-        """
-        while self._strangers:
-            await self._meet_some()
-
-    async def _meet_some(self) -> None:
-        """Fetch the cards of the strangers of this moment; of some of them there may be newer ones already.
-
-        Raises:
-            StoreAway: The store does not answer; they stay strangers.
-        """
-        asked = dict(self._strangers)
-        await self._meet(asked)
-        for person, seq in asked.items():
-            if self._strangers.get(person) == seq:
-                del self._strangers[person]
-
-    async def _meet(self, people: Collection[str]) -> None:
-        strange = self._strangers.keys() & people
-        async with self._meeting:  # of two answers the later one is the newer
-            found = await self._setting.store.cards(self.session, people)
-            for person, body in found.items():
-                self._note_untold(person, body)
-                card = msgspec.json.decode(body, type=Card)
-                forgotten = person in strange and person not in self._strangers
-                # An entry that says that a card has changed comes with it, whatever was known here before.
-                if (person in strange or card != self._cards.by_id.get(person)) and not forgotten:
-                    self._learn(card)
-
-
-def _untold(body: bytes) -> str:
-    return msgspec.json.decode(body, type=StoredCard).untold
-
-
-def _introduced(entry: Entry) -> set[str]:
-    """Whose cards an entry makes known, or new."""
-    found: set[str] = set()
-    for event in entry.events:
-        match event:
-            case Filed(person):
-                found.add(person.id)
-            case CardChanged(person) | CardAtDoorChanged(person):
-                found.add(person)
-            case _:
-                pass
-    return found
 
 
 def _answer(ref: int, outcome: Outcome) -> Done | Refused:

@@ -161,7 +161,7 @@ class Hub:
         Raises:
             StoreAway: The store does not answer.
         """
-        await (await self._host(session)).put_card(card)
+        await (await self._host(session)).people.put(card)
 
     async def acts(self, session: str) -> list[Act]:
         """Read a session's staff acts from the store, past what is in memory.
@@ -298,7 +298,7 @@ class Hub:
             if host.room.session.state is State.CLOSED:
                 connection.close(Close.ENDED)
                 return None
-            caller = await host.named(caller)
+            caller = await host.people.named(caller)
             await host.ask(caller, Arrive(registered=caller.registered, most_waiting=self._waiting))
             stamp = await self._store.stamp(session)
             member = self._member(host, caller, line, stamp)

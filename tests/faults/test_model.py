@@ -21,7 +21,7 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import rooms.room
-from live.gateway import host, hub, writing
+from live.gateway import acquaintance, host, hub, writing
 from live.gateway.connection import Connection
 from live.gateway.host import SERVER
 from live.protocol.codes import Close
@@ -452,7 +452,7 @@ class RoomsUnderFire(RuleBasedStateMachine):
         rooms = [room for node in self.hubs if (room := node._find(self.session)) is not None]
         tail = await self.stores[0].position(self.session)
         tails = [room.log.position for room in rooms]
-        if any(room._strangers or room._unsent for room in rooms):
+        if any(room.people.strangers or room._unsent for room in rooms):
             return False
         self.waiting_for = [] if set(tails) == {tail} else [f"the log is at {tail}, the nodes at {tails}"]
         self.waiting_for += [f"{one.ticket} is away: {one.closed}" for one in self.pages if not one.here]
@@ -499,7 +499,8 @@ def small(monkeypatch):
     monkeypatch.setattr(hub, "SLOW_TICK_SECONDS", 0.05)
     monkeypatch.setattr(host, "PAGE", SMALL["PAGE"])
     monkeypatch.setattr(host, "DEEPEST", SMALL["KEPT"])
-    monkeypatch.setattr(host, "STORE_AGAIN_SECONDS", 0.05)
+    for module in (acquaintance, host):
+        monkeypatch.setattr(module, "STORE_AGAIN_SECONDS", 0.05)
 
 
 def play(where):
