@@ -98,6 +98,7 @@ async def test_next_live_answered_passed_and_put_back(chromium, hall):
 
         await sara.see("next-question").nth(1).get_by_test_id("take").click()
         await expect(aoi.see("now-answering")).to_contain_text(edited)
+        await expect(sara.see("next-question")).to_have_count(1)
         await expect(sara.see("next-question").get_by_test_id("take")).to_have_attribute(
             "aria-disabled", "true"
         )

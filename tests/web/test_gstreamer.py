@@ -1,13 +1,12 @@
 """GStreamer's webrtcbin publishes by WHIP and watches by WHEP: a second implementation beside aiortc."""
 
-import asyncio
 import subprocess
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.kit.polling import until
+from tests.kit.program import program
 from tests.kit.server import ROOT
 
 PYTHON = Path("/usr/bin/python3")
@@ -30,25 +29,8 @@ def _here() -> bool:
 pytestmark = pytest.mark.skipif(not _here(), reason="no GStreamer with PyGObject (`make system` brings it)")
 
 
-@asynccontextmanager
-async def gstreamer(what: str, endpoint: str, ticket: str):
-    process = await asyncio.create_subprocess_exec(
-        PYTHON, SCRIPT, what, endpoint, ticket, stdout=asyncio.subprocess.PIPE, cwd="/"
-    )
-    said: list[str] = []
-
-    async def read() -> None:
-        while line := await process.stdout.readline():
-            said.append(line.decode().strip())
-
-    reading = asyncio.create_task(read())
-    try:
-        yield said
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
-        await reading
+def gstreamer(what: str, endpoint: str, ticket: str):
+    return program(PYTHON, SCRIPT, what, endpoint, ticket)
 
 
 async def test_webrtcbin_publishes_and_watches(server):

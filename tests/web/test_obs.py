@@ -1,6 +1,5 @@
 """OBS Studio's own WebRTC, libdatachannel, publishes by WHIP; aiortc watches and decodes what it sent."""
 
-import asyncio
 import base64
 import json
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from aiortc.codecs.h264 import H264PayloadDescriptor
 
 from live.sfu.rtp import parse_rtp
 from tests.kit.polling import until
+from tests.kit.program import program
 from tests.kit.server import ROOT
 from tests.web.test_whip import Viewer
 
@@ -36,29 +36,12 @@ def stream(rids):
     return {**encoded, "rids": rids} if rids else encoded
 
 
-@asynccontextmanager
-async def obs(folder, endpoint, ticket, rids=()):
+def obs(folder, endpoint, ticket, rids=()):
     """Publish; gives the lines that the program has printed."""
     assert (OBS / "node_modules").is_dir(), "libdatachannel is not there: `make test` brings it"
     file = folder / "stream.json"
     file.write_text(json.dumps(stream(rids)))
-    process = await asyncio.create_subprocess_exec(
-        "node", OBS / "peer.mjs", endpoint, ticket, file, stdout=asyncio.subprocess.PIPE
-    )
-    said: list[str] = []
-
-    async def read() -> None:
-        while line := await process.stdout.readline():
-            said.append(line.decode().strip())
-
-    reading = asyncio.create_task(read())
-    try:
-        yield said
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
-        await reading
+    return program("node", OBS / "peer.mjs", endpoint, ticket, file)
 
 
 @asynccontextmanager
