@@ -38,6 +38,7 @@ PEERS = {
     "nchan": "vs_nchan",
     "bare C": "vs_bare_c",
 }
+DURABLE_ROUNDS = 3
 LOADS = ((2000, 100, "p99_ms_2000x100"), (5000, 500, "deliveries_s_5000x500"))
 KEYS = ("us_per_delivery", *PEERS.values(), *(key for _, _, key in LOADS))
 DIALECTS = {"madoi": "madoi", "madoi (redis)": "madoi", "socket.io": "socketio", "nchan": "nchan"}
@@ -214,14 +215,14 @@ def compare(bench: Bench, viewers: int, rounds: int, seconds: float) -> dict[str
     return results
 
 
-def durable(bench: Bench, viewers: int, rate: float, seconds: float) -> dict[str, dict[str, float]]:
-    """Madoi alone at a higher rate, with both stores."""
+def durable(bench: Bench, viewers: int, rate: float, seconds: float) -> dict[str, list[dict[str, float]]]:
+    """Madoi alone at a higher rate, with both stores, some rounds of each."""
     found = {}
     with bench.case(
         "madoi", [sys.executable, HERE / "peers/madoi.py", bench.folder / "data"], viewers
     ) as case:
         case.run(rate, 1)
-        found["embedded"] = case.run(rate, seconds)
+        found["embedded"] = [case.run(rate, seconds) for _ in range(DURABLE_ROUNDS)]
     if shutil.which("redis-server"):
         folder = bench.folder / f"redis-{viewers}"
         folder.mkdir()
@@ -230,7 +231,7 @@ def durable(bench: Bench, viewers: int, rate: float, seconds: float) -> dict[str
             command = [sys.executable, HERE / "peers/madoi.py", redis.url]
             with bench.case("madoi (redis)", command, viewers) as case:
                 case.run(rate, 1)
-                found["redis"] = case.run(rate, seconds, redis.pid)
+                found["redis"] = [case.run(rate, seconds, redis.pid) for _ in range(DURABLE_ROUNDS)]
         finally:
             redis.stop()
     else:
@@ -243,49 +244,62 @@ def median(runs: list[dict[str, float]], key: str) -> float:
     return statistics.median(run[key] for run in runs)
 
 
+def show_comparison(bench: Bench, options: argparse.Namespace, line: dict[str, object]) -> None:
+    """Measure all servers and print a table; the ratios go into the last line."""
+    results = compare(bench, options.viewers, options.rounds, options.seconds)
+    print(f"\n{options.viewers} open pages, 40 events/s, medians of {options.rounds} interleaved rounds")
+    print(f"{'':14}{'µs/delivery':>12}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}{'kB/page':>9}{'join ms':>9}")
+    for name, runs in sorted(results.items(), key=lambda item: median(item[1], "us")):
+        lost = sum(run["expected"] - run["deliveries"] for run in runs)
+        print(
+            f"{name:14}{median(runs, 'us'):12.2f}{median(runs, 'p50_ms'):9.1f}{median(runs, 'p99_ms'):9.1f}"
+            f"{lost:7.0f}{runs[0]['kb']:9.1f}{runs[0]['join_ms']:9.2f}"
+        )
+    ours = results["madoi"]
+    line["us_per_delivery"] = round(median(ours, "us"), 2)
+    for name, key in PEERS.items():
+        if name in results:  # a round's machine is one machine: ratios first, then their median
+            pairs = zip(ours, results[name], strict=True)
+            line[key] = round(statistics.median(a["us"] / b["us"] for a, b in pairs), 2)
+
+
+def show_durable(bench: Bench, load: tuple[int, int, str], seconds: float, line: dict[str, object]) -> None:
+    """Measure Madoi alone and print a table; the embedded store's figure goes into the last line."""
+    viewers, rate, key = load
+    print(f"\n{viewers} open pages, {rate} events/s, every one on disk, medians of {DURABLE_ROUNDS} rounds")
+    head = f"{'':14}{'deliveries/s':>14}{'cores':>7}{'store':>7}{'p50 ms':>9}{'p99 ms':>9}"
+    print(f"{head}  {'between':9}{'lost':>6}")
+    for store, runs in durable(bench, viewers, rate, seconds).items():
+        beside = f"{median(runs, 'store_cores'):.2f}" if store == "redis" else "–"
+        lost = sum(run["expected"] - run["deliveries"] for run in runs)
+        spread = f"{min(r['p99_ms'] for r in runs):.0f}–{max(r['p99_ms'] for r in runs):.0f}"
+        print(
+            f"{store:14}{median(runs, 'per_second'):14,.0f}{median(runs, 'cores'):7.2f}{beside:>7}"
+            f"{median(runs, 'p50_ms'):9.1f}{median(runs, 'p99_ms'):9.1f}  {spread:9}{lost:6.0f}"
+        )
+        if line[key] is None:  # the embedded store's
+            line[key] = round(median(runs, "p99_ms" if key.startswith("p99") else "per_second"))
+
+
 def main() -> None:
     """Measure, and print a table and a last line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--viewers", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--only-compare", action="store_true")
+    parser.add_argument("--only-compare", action="store_true", help="not Madoi alone, at higher rates")
+    parser.add_argument("--only-durable", action="store_true", help="nothing but that")
     options = parser.parse_args()
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     line: dict[str, object] = {"bench": "rooms"} | dict.fromkeys(KEYS)  # null: could not be measured
     with tempfile.TemporaryDirectory(prefix="madoi-bench-") as folder:
         bench = Bench(Path(folder))
-        results = compare(bench, options.viewers, options.rounds, options.seconds)
-        print(f"\n{options.viewers} open pages, 40 events/s, medians of {options.rounds} interleaved rounds")
-        print(f"{'':14}{'µs/delivery':>12}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}{'kB/page':>9}{'join ms':>9}")
-        for name, runs in sorted(results.items(), key=lambda item: median(item[1], "us")):
-            lost = sum(run["expected"] - run["deliveries"] for run in runs)
-            print(
-                f"{name:14}{median(runs, 'us'):12.2f}{median(runs, 'p50_ms'):9.1f}"
-                f"{median(runs, 'p99_ms'):9.1f}"
-                f"{lost:7.0f}{runs[0]['kb']:9.1f}{runs[0]['join_ms']:9.2f}"
-            )
-        ours = results["madoi"]
-        line["us_per_delivery"] = round(median(ours, "us"), 2)
-        for name, key in PEERS.items():
-            if name in results:  # a round's machine is one machine: ratios first, then their median
-                pairs = zip(ours, results[name], strict=True)
-                line[key] = round(statistics.median(a["us"] / b["us"] for a, b in pairs), 2)
+        if not options.only_durable:
+            show_comparison(bench, options, line)
         if not options.only_compare:
-            for viewers, rate, key in LOADS:
-                print(f"\n{viewers} open pages, {rate} events/s, every one on disk")
-                head = f"{'':14}{'deliveries/s':>14}{'cores':>7}{'store':>7}"
-                print(f"{head}{'p50 ms':>9}{'p99 ms':>9}{'lost':>7}")
-                for store, run in durable(bench, viewers, rate, options.seconds * 2).items():
-                    beside = f"{run['store_cores']:.2f}" if store == "redis" else "–"
-                    print(
-                        f"{store:14}{run['per_second']:14,.0f}{run['cores']:7.2f}{beside:>7}{run['p50_ms']:9.1f}"
-                        f"{run['p99_ms']:9.1f}{run['expected'] - run['deliveries']:7.0f}"
-                    )
-                    value = run["p99_ms"] if key.startswith("p99") else run["per_second"]
-                    if line[key] is None:  # the embedded store's
-                        line[key] = round(value)
+            for load in LOADS:
+                show_durable(bench, load, options.seconds * 2, line)
         for name in bench.missing:
             print(f"left out: {name}")
     print(json.dumps(line))
