@@ -7,13 +7,17 @@ with its parent's patience: by signal.
 """
 
 import asyncio
+import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from tests.kit.redis import free_port
 
@@ -71,6 +75,12 @@ class Node:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
+    async def closes(self, code):
+        """How many sockets it has closed with this code."""
+        address = f"http://127.0.0.1:{self.port}/metrics"
+        text = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read().decode())
+        return float(re.search(rf'^madoi_closes_total{{code="{int(code)}"}} (\S+)$', text, re.MULTILINE)[1])
+
 
 async def serve(where, session, port):
     """Serve one live session until killed."""
@@ -91,7 +101,8 @@ async def serve(where, session, port):
     limits = msgspec.structs.replace(FAST, hello_ms=60_000)
     socket = RoomSocket(hub, authenticate, limits=limits)
     listener = listen("127.0.0.1", port)
-    app = Starlette(routes=[socket.route()])
+    metrics = Route("/metrics", lambda _request: PlainTextResponse(hub.counts.text()))
+    app = Starlette(routes=[socket.route(), metrics])
     config = uvicorn.Config(app, loop="none", lifespan="off", log_level="warning", **UVICORN)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

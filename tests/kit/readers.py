@@ -53,7 +53,6 @@ class Reader(Person, asyncio.Protocol):
         await until(lambda: self._transport is None)
 
     async def _connect(self):
-        self.closed = self.welcome = None
         try:
             await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
         except OSError:
@@ -63,6 +62,7 @@ class Reader(Person, asyncio.Protocol):
 
     def connection_made(self, transport):
         self._transport, self._unread = transport, b""
+        self.closed = self.welcome = None
         self.connections += 1
         self._sent.clear()
         transport.write(upgrade(self._port, self._path))

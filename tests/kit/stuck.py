@@ -45,10 +45,10 @@ class StuckReader:
 
     def read_to_the_close(self):
         data = b""
-        while b"\x88\x02" not in data:
-            chunk = self._socket.recv(65536)
-            assert chunk, "the connection ended without a reason"
-            data = data[-3:] + chunk
-        self._socket.close()
+        with self._socket:
+            while b"\x88\x02" not in data[:-2]:
+                chunk = self._socket.recv(65536)
+                assert chunk, "the connection ended without a reason"
+                data = data[-3:] + chunk
         at = data.rindex(b"\x88\x02")
         return struct.unpack("!H", data[at + 2 : at + 4])[0]

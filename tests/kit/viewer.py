@@ -55,9 +55,9 @@ class Viewer:
 
     async def connect(self):
         """Connect, resume if there is a position, and return when the room (or the close) is there."""
+        self._socket = await connect(self.url, subprotocols=[SUBPROTOCOL], max_size=None, **self.options)
         self.closed = self.welcome = None
         self._arrived = asyncio.Event()
-        self._socket = await connect(self.url, subprotocols=[SUBPROTOCOL], max_size=None, **self.options)
         self._reading = asyncio.create_task(self._read())
         hello = self.hello or Hello(v=1, ticket=self.ticket, epoch=self.epoch, seq=self.seq)
         with contextlib.suppress(ConnectionClosed):
