@@ -40,6 +40,7 @@ from live.media.relaying import Inlet, Stand
 from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
+from live.media.tray import Tray, can_wait
 from live.media.udp import Port, advertised, own_addresses
 from live.sfu import COUNTERS, GAUGES, PublicationSpec, Router, Source, Tier
 from live.sfu.contract import MID
@@ -93,6 +94,7 @@ class Plane:
         self._inlets: set[asyncio.Task[None]] = set()
         self._strange = self._ticks = self._forwarded = self._relayed = 0
         self._routed: Counter[str] = Counter()
+        self._tray = Tray(self._take, self._drained)
         self._port = Port(self._receive, self._drained)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
@@ -381,13 +383,24 @@ class Plane:
     # — datagrams and time —
 
     def _receive(self, datagram: bytes, address: Address) -> None:
+        peer = self._by_address.get(address)
+        if peer is None or peer.publishes or peer.srtp is None:
+            self._take(datagram, address)
+        elif len(datagram) > 1 and can_wait(datagram):
+            self._tray.lay(datagram, address)
+        else:
+            self._tray.clear()
+            self._take(datagram, address)
+
+    def _take(self, datagram: bytes, address: Address, waited: float = 0.0) -> None:
+        """Takes what came, perhaps after it lay for some seconds."""
         first = datagram[0]
         peer = self._by_address.get(address)
         if 128 <= first < 192:  # noqa: PLR2004  # RFC 7983's range of RTP
             heard = (
                 self._receive_moved(datagram, address)
                 if peer is None
-                else self._hear(peer, datagram, address)
+                else self._hear(peer, datagram, address, waited)
             )
             self._strange += not heard
         elif 20 <= first < 64 and peer is not None:  # noqa: PLR2004  # RFC 7983's range of DTLS
@@ -433,7 +446,7 @@ class Plane:
         if not row:
             self._by_host.pop(address[0], None)
 
-    def _hear(self, peer: Peer, datagram: bytes, address: Address) -> bool:
+    def _hear(self, peer: Peer, datagram: bytes, address: Address, waited: float = 0.0) -> bool:
         """Takes RTP or RTCP; False when it is not the peer's."""
         srtp = peer.srtp
         if srtp is None or len(datagram) < 8:  # noqa: PLR2004  # the shortest RTCP
@@ -443,7 +456,8 @@ class Plane:
         try:
             if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
                 packet = bytes(srtp.unprotect_rtcp(datagram))
-                if not peer.budget.rtcp(packet, now) or not room.router.receive_rtcp(peer, packet, now):
+                heeded = peer.budget.rtcp(packet, now)
+                if not heeded or not room.router.receive_rtcp(peer, packet, now, waited):
                     return self._spoken(peer, address, now)
             elif peer.publishes:
                 packet = bytes(srtp.unprotect(datagram))
@@ -529,6 +543,7 @@ class Plane:
             room.close()
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
+        self._tray.close()
         self._port.close()
 
 

@@ -1,0 +1,138 @@
+"""What can wait, waits: briefly, in order, and never in the way of what cannot."""
+
+import asyncio
+import os
+import time
+
+import pytest
+from pylibsrtp import Policy
+
+from live.media.control import MediaSettings
+from live.media.plane import Plane
+from live.media.srtp import Srtp, SrtpKeys
+from live.media.tray import LIE, LYING, Tray, can_wait
+from live.sfu.rtcp import (
+    PSFB,
+    ReportBlock,
+    packet,
+    write_cname,
+    write_nack,
+    write_pli,
+    write_remb,
+    write_rr,
+)
+from live.sfu.twcc import TransportFeedback, write_feedback
+from tests.media.test_plane import _check
+
+PEER, OTHER = ("192.0.2.5", 5000), ("192.0.2.6", 6000)
+REPORT = write_rr(9, [ReportBlock(5000, 0, 0, 0, 0, 0, 0)])
+FEEDBACK = write_feedback(TransportFeedback(9, 5000, 0, 0, (0, 250)))
+
+
+@pytest.mark.parametrize(
+    ("datagram", "waits"),
+    [
+        (REPORT, True),
+        (REPORT + write_remb(9, 1_000_000, [5000]), True),
+        (write_remb(9, 1_000_000, [5000]), True),
+        (FEEDBACK, True),
+        (write_cname(9, "them"), True),
+        (_check("ours", "secret"), True),
+        (write_nack(9, 5000, [7]), False),
+        (write_nack(9, 5000, [7]) + REPORT, False),
+        (write_pli(9, 5000), False),
+        (packet(PSFB, 4, bytes(16)), False),  # FIR
+        (packet(203, 1, bytes(4)), False),  # BYE
+        (b"\x80\x60" + bytes(20), False),  # RTP
+        (b"\x16\xfe\xfd" + bytes(20), False),  # DTLS
+        (b"\x01\x01\0\0\x21\x12\xa4\x42" + bytes(12), False),  # a Binding response
+    ],
+)
+def test_only_what_nobody_is_in_a_hurry_for_waits(datagram, waits) -> None:
+    assert can_wait(datagram) is waits
+
+
+class Taken:
+    def __init__(self) -> None:
+        self.rows: list[list[tuple[bytes, float]]] = [[]]
+        self.tray = Tray(lambda datagram, _, waited: self.rows[-1].append((datagram, waited)), self.pause)
+
+    def pause(self) -> None:
+        self.rows.append([])
+
+    @property
+    def all(self) -> list[bytes]:
+        return [datagram for row in self.rows for datagram, _ in row]
+
+
+async def test_a_row_is_taken_together_in_order_and_knows_how_long_each_waited() -> None:
+    taken = Taken()
+    taken.tray.lay(b"one", PEER)
+    time.sleep(LIE / 4)  # noqa: ASYNC251  # nothing else may have its turn
+    taken.tray.lay(b"two", OTHER)
+    assert not taken.all
+    await asyncio.sleep(LIE * 2)
+    (one, first), (two, second) = taken.rows[0]
+    assert (one, two, taken.rows[1:]) == (b"one", b"two", [[]])
+    assert first - second >= LIE / 4
+    assert first >= LIE * 0.9
+    taken.tray.lay(b"three", PEER)
+    await asyncio.sleep(LIE * 2)
+    assert taken.all == [b"one", b"two", b"three"]
+
+
+async def test_no_more_lie_than_a_row_may_have() -> None:
+    taken = Taken()
+    for n in range(3 * LYING):
+        taken.tray.lay(bytes([n % 256]), PEER)
+    assert len(taken.all) == 3 * LYING
+    assert taken.all == [bytes([n % 256]) for n in range(3 * LYING)]
+
+
+async def test_who_ends_takes_nothing_more() -> None:
+    taken = Taken()
+    taken.tray.lay(b"one", PEER)
+    taken.tray.close()
+    await asyncio.sleep(LIE * 2)
+    assert not taken.all
+
+
+async def test_a_viewer_is_taken_in_order_and_its_lost_packets_at_once() -> None:
+    heard: list[tuple[object, bytes, float]] = []
+    plane = Plane(MediaSettings(port=0, host="127.0.0.1"), lambda _, __: None, b"secret")
+    plane.open()
+    try:
+        clients = {}
+        for person, address in (("bob", PEER), ("cat", OTHER)):
+            peer = plane._peers[plane.watch("room", person, False, None).resource]
+            plane._receive(_check(*peer.local), address)
+            assert peer.paths.chosen == address, "the first check is answered at once"
+            keys = os.urandom(28), os.urandom(28)
+            peer.srtp = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, *keys))
+            clients[address] = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, *keys[::-1]))
+            plane._connected(peer)
+        router = plane._rooms["room"].router
+        router.receive_rtcp = lambda peer, data, _, waited=0.0: heard.append((peer.person, data, waited))
+
+        def says(address, data) -> None:
+            plane._receive(bytes(clients[address].protect_rtcp(data)), address)
+
+        says(PEER, REPORT)
+        says(OTHER, FEEDBACK)
+        assert not heard
+        await asyncio.sleep(0)
+        lost = write_nack(9, 5000, [7])
+        says(PEER, lost)
+        assert [(who, data) for who, data, _ in heard] == [("bob", REPORT), ("cat", FEEDBACK), ("bob", lost)]
+        assert heard[0][2] > heard[2][2] == 0.0
+        says(OTHER, REPORT)
+        await asyncio.sleep(LIE * 2)
+        assert heard[3][:2] == ("cat", REPORT)
+        assert heard[3][2] >= LIE * 0.9
+        says(OTHER, REPORT)
+        plane.delete("room", next(iter(plane._peers)))
+        plane.delete("room", next(iter(plane._peers)))
+        await asyncio.sleep(LIE * 2)
+        assert len(heard) == 4, "who is gone says nothing more"
+    finally:
+        await plane.close()
