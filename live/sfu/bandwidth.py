@@ -13,6 +13,7 @@ The numbers are bit/s and seconds; what comes from the network is clamped to `LE
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
@@ -55,8 +56,17 @@ _MEASURED = 0.5
 """Seconds over which arrivals are counted."""
 _LOW_LOSS, _HIGH_LOSS = 0.02, 0.10
 _UNSEEN = 256
-_COUNTS = 20
-"""Packets below which a fraction lost says nothing."""
+_COUNTS, _ENOUGH, _LONGEST = 20, 150, 2.0
+"""Packets below which a fraction lost says nothing, and from which it is taken as it is; between them it must
+exceed `_HIGH_LOSS` beyond chance, or last for so many seconds to count as less. Of 20 packets of a line that
+loses every twentieth, more than a tenth are lost in one of thirteen cases; of 150, in one of 400."""
+_CHANCE = 2.0
+"""Standard deviations of what a line that loses a tenth loses by chance."""
+
+
+def _beyond_chance(lost: int, total: int) -> bool:
+    """Whether so many of so many are more than a line loses that loses a tenth."""
+    return lost - _HIGH_LOSS * total > _CHANCE * math.sqrt(total * _HIGH_LOSS * (1 - _HIGH_LOSS))
 
 
 def clamp(rate: float) -> float:
@@ -240,7 +250,7 @@ class Bandwidth:
 
     Attributes:
         rate: Bits per second; None before anything was told.
-        loss: Fraction lost, 0–1, in the last report that had something to say.
+        loss: Fraction lost, 0–1, when enough was last counted to tell.
         arrived: What reached the viewer, as far as packets are numbered.
         overused_at: When the delay last showed that too much was sent.
     """
@@ -249,6 +259,7 @@ class Bandwidth:
         "_by_delay",
         "_by_loss",
         "_capacity",
+        "_counted_from",
         "_grown_at",
         "_lost",
         "_lowered_at",
@@ -273,6 +284,7 @@ class Bandwidth:
         self._lowered_at = float("-inf")
         self._told_at = float("-inf")
         self._lost = self._received = 0
+        self._counted_from = 0.0
 
     @property
     def rate(self) -> float | None:
@@ -301,12 +313,19 @@ class Bandwidth:
         Returns:
             Whether enough were counted to say anything; then ``loss`` is new.
         """
+        if not self._received + self._lost:
+            self._counted_from = now
         self._received += received
         self._lost += lost
         total = self._received + self._lost
         if total < _COUNTS:
             return False
-        self.loss = self._lost / total
+        share = self._lost / total
+        if total < _ENOUGH and not _beyond_chance(self._lost, total):
+            if now - self._counted_from < _LONGEST:
+                return False
+            share = min(share, _HIGH_LOSS)
+        self.loss = share
         self._received = self._lost = 0
         if self.loss > _HIGH_LOSS and sending > LEAST and now - self._lowered_at >= 1.0:
             held = self._by_loss if self._by_loss is not None else sending

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from live.sfu.allocation import LOSSY
 from live.sfu.bandwidth import LEAST, MOST, Bandwidth, Departures, Reports
 from live.sfu.rtcp import ReportBlock
 from live.sfu.twcc import Arrivals, TransportFeedback, parse_feedback
@@ -141,3 +143,23 @@ def test_it_falls_with_the_line_and_recovers():
     line.rate = 2e6
     clock.run(40)
     assert stream.rate > 1.1e6
+
+
+def troubles(share, packets, every, seconds, seed=1):
+    """When more than a tenth was found lost, of a line that loses packets by chance."""
+    dice, bandwidth, found = random.Random(seed), Bandwidth(), []  # noqa: S311  an emulated line
+    for step in range(1, round(seconds / every) + 1):
+        lost = sum(dice.random() < share for _ in range(packets))
+        if bandwidth.counted(packets - lost, lost, 1e6, step * every) and bandwidth.loss > LOSSY:
+            found.append(step * every)
+    return found
+
+
+@pytest.mark.parametrize(("packets", "every"), [(40, 1.0), (85, 1.0), (8, 0.1), (20, 0.1)])
+def test_chance_is_not_taken_for_a_line_that_loses_a_tenth(packets, every):
+    """One report, or half a second of feedback, of a line that loses every twentieth says nothing yet."""
+    minutes = 30
+    assert len(troubles(0.05, packets, every, 60 * minutes)) < minutes
+    for seed in range(20):
+        assert troubles(0.25, packets, every, 30, seed)[0] <= 5
+        assert troubles(0.5, packets, every, 30, seed)[0] <= 1
