@@ -47,6 +47,10 @@ FEEDBACK = write_feedback(TransportFeedback(9, 5000, 0, 0, (0, 250)))
         (b"\x16\xfe\xfd" + bytes(20), False),  # DTLS
         (b"\x01\x01\0\0\x21\x12\xa4\x42" + bytes(12), False),  # a Binding response
     ],
+    ids=[
+        *("report", "report and REMB", "REMB", "transport feedback", "CNAME", "check"),
+        *("NACK", "NACK and report", "PLI", "FIR", "BYE", "RTP", "DTLS", "answer to a check"),
+    ],
 )
 def test_only_what_nobody_is_in_a_hurry_for_waits(datagram, waits) -> None:
     assert can_wait(datagram) is waits
