@@ -14,6 +14,7 @@ from typing import Literal, cast
 import msgspec
 
 from live.media.budget import Bucket
+from live.media.coalescing import Coalescer, can_wait
 from live.media.control import Answer, LineFacts, MediaRefused, MediaSettings, Patch, StageFacts
 from live.media.dtls import Certificate
 from live.media.fanout import fanout_body
@@ -40,7 +41,6 @@ from live.media.relaying import Inlet, Stand
 from live.media.room import MediaRoom, Notify
 from live.media.sdp import Description, SdpError, by_quality, read_description, read_fragment
 from live.media.srtp import SrtpError
-from live.media.tray import Tray, can_wait
 from live.media.udp import Port, advertised, own_addresses
 from live.sfu import COUNTERS, GAUGES, PublicationSpec, Router, Source, Tier
 from live.sfu.contract import MID
@@ -94,7 +94,7 @@ class Plane:
         self._inlets: set[asyncio.Task[None]] = set()
         self._strange = self._ticks = self._forwarded = self._relayed = 0
         self._routed: Counter[str] = Counter()
-        self._tray = Tray(self._take, self._drained)
+        self._coalescer = Coalescer(self._take, self._drained)
         self._port = Port(self._receive, self._drained)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
@@ -387,13 +387,13 @@ class Plane:
         if peer is None or peer.publishes or peer.srtp is None:
             self._take(datagram, address)
         elif len(datagram) > 1 and can_wait(datagram):
-            self._tray.lay(datagram, address)
+            self._coalescer.hold(datagram, address)
         else:
-            self._tray.clear()
+            self._coalescer.release()
             self._take(datagram, address)
 
     def _take(self, datagram: bytes, address: Address, waited: float = 0.0) -> None:
-        """Takes what came, perhaps after it lay for some seconds."""
+        """Takes a datagram, perhaps one that was held for some seconds."""
         first = datagram[0]
         peer = self._by_address.get(address)
         if 128 <= first < 192:  # noqa: PLR2004  # RFC 7983's range of RTP
@@ -543,7 +543,7 @@ class Plane:
             room.close()
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
-        self._tray.close()
+        self._coalescer.close()
         self._port.close()
 
 

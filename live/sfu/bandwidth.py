@@ -56,10 +56,10 @@ _MEASURED = 0.5
 """Seconds over which arrivals are counted."""
 _LOW_LOSS, _HIGH_LOSS = 0.02, 0.10
 _UNSEEN = 256
-_COUNTS, _ENOUGH, _LONGEST = 20, 150, 2.0
-"""Packets below which a fraction lost says nothing, and from which it is taken as it is; between them it must
-exceed `_HIGH_LOSS` beyond chance, or last for so many seconds to count as less. Of 20 packets of a line that
-loses every twentieth, more than a tenth are lost in one of thirteen cases; of 150, in one of 400."""
+_COUNTS, _ENOUGH, _LONGEST = 20, 150, 4.0
+"""Packets below which a fraction lost says nothing, and from which it is taken as it is, as after so many
+seconds; with fewer it must exceed `_HIGH_LOSS` beyond chance. Of 20 packets of a line that loses every
+twentieth, more than a tenth are lost in one of 13 cases; of 150, in one of 270 (benchmarks/chance.py)."""
 _CHANCE = 2.0
 """Standard deviations of what a line that loses a tenth loses by chance."""
 
@@ -320,12 +320,10 @@ class Bandwidth:
         total = self._received + self._lost
         if total < _COUNTS:
             return False
-        share = self._lost / total
-        if total < _ENOUGH and not _beyond_chance(self._lost, total):
-            if now - self._counted_from < _LONGEST:
-                return False
-            share = min(share, _HIGH_LOSS)
-        self.loss = share
+        enough = total >= _ENOUGH or now - self._counted_from >= _LONGEST
+        if not enough and not _beyond_chance(self._lost, total):
+            return False
+        self.loss = self._lost / total
         self._received = self._lost = 0
         if self.loss > _HIGH_LOSS and sending > LEAST and now - self._lowered_at >= 1.0:
             held = self._by_loss if self._by_loss is not None else sending

@@ -1,8 +1,8 @@
-"""Datagrams that can wait a moment, so that those of many are taken in a row.
+"""Datagrams that can wait a moment, so that those of many viewers are taken together.
 
 A viewer's report that comes alone finds cold caches: taking it costs several times what it costs as one of
-a row (docs/benchmarks.md). Reports, transport feedback and consent checks may wait; the numbers of lost
-packets and wishes for keyframes never lie here.
+many (docs/benchmarks.md). A network card coalesces its interrupts for the same reason. Reports, transport
+feedback and consent checks may wait; NACKs and keyframe requests never do.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from live.media.ice import Address
 
-#: Seconds that a datagram lies at most, and how many do.
-LIE, LYING = 0.02, 256
+#: Seconds that a datagram waits at most, and how many do.
+DELAY, LIMIT = 0.02, 256
 
 #: RTCP packet types that can wait whatever they say: SR, RR, SDES and XR (RFC 3550 §12.1, RFC 3611 §2); and
 #: those whose format 15 can: transport-wide feedback, and REMB (RFC 4585 §6.1 and 6.4).
@@ -35,45 +35,45 @@ def can_wait(datagram: bytes) -> bool:
     return kind in _REPORTS or datagram[:2] == _BINDING_REQUEST
 
 
-class Tray:
-    """Where they lie, in the order in which they came.
+class Coalescer:
+    """Holds datagrams in the order in which they came.
 
     Args:
-        take: called for each of a row, with the seconds that it lay.
-        pause: called after each row: the time to send what it caused.
+        take: called for each with the seconds that it waited.
+        pause: called when the delay is over and all are taken: the time to send what they caused.
     """
 
     def __init__(self, take: Callable[[bytes, Address, float], None], pause: Callable[[], None]) -> None:
         self._take = take
         self._pause = pause
-        self._lying: list[tuple[float, bytes, Address]] = []
+        self._waiting: list[tuple[float, bytes, Address]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def lay(self, datagram: bytes, address: Address) -> None:
-        """Puts one down; it is taken within `LIE` seconds, at once when `LYING` of them are there."""
+    def hold(self, datagram: bytes, address: Address) -> None:
+        """Holds one for `DELAY` seconds at most; `LIMIT` of them are taken at once."""
         loop = asyncio.get_running_loop()
-        self._lying.append((loop.time(), datagram, address))
-        if len(self._lying) >= LYING:
-            self.clear()
+        self._waiting.append((loop.time(), datagram, address))
+        if len(self._waiting) >= LIMIT:
+            self.release()
         elif self._timer is None:
-            self._timer = loop.call_later(LIE, self._due)
+            self._timer = loop.call_later(DELAY, self._due)
 
-    def clear(self) -> None:
-        """Takes all that lie here now, as must be done before what its sender sent later is taken."""
-        if not self._lying:
+    def release(self) -> None:
+        """Takes all now, as is due before anything that came later from one of them is taken."""
+        if not self._waiting:
             return
-        row, self._lying = self._lying, []
+        waiting, self._waiting = self._waiting, []
         now = asyncio.get_running_loop().time()
-        for at, datagram, address in row:
+        for at, datagram, address in waiting:
             self._take(datagram, address, now - at)
 
     def _due(self) -> None:
         self._timer = None
-        self.clear()
+        self.release()
         self._pause()
 
     def close(self) -> None:
-        """Takes nothing any more."""
-        self._lying.clear()
+        """Forgets them."""
+        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()

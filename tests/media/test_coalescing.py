@@ -7,10 +7,10 @@ import time
 import pytest
 from pylibsrtp import Policy
 
+from live.media.coalescing import DELAY, LIMIT, Coalescer, can_wait
 from live.media.control import MediaSettings
 from live.media.plane import Plane
 from live.media.srtp import Srtp, SrtpKeys
-from live.media.tray import LIE, LYING, Tray, can_wait
 from live.sfu.rtcp import (
     PSFB,
     ReportBlock,
@@ -59,7 +59,9 @@ def test_only_what_nobody_is_in_a_hurry_for_waits(datagram, waits) -> None:
 class Taken:
     def __init__(self) -> None:
         self.rows: list[list[tuple[bytes, float]]] = [[]]
-        self.tray = Tray(lambda datagram, _, waited: self.rows[-1].append((datagram, waited)), self.pause)
+        self.coalescer = Coalescer(
+            lambda datagram, _, waited: self.rows[-1].append((datagram, waited)), self.pause
+        )
 
     def pause(self) -> None:
         self.rows.append([])
@@ -69,35 +71,35 @@ class Taken:
         return [datagram for row in self.rows for datagram, _ in row]
 
 
-async def test_a_row_is_taken_together_in_order_and_knows_how_long_each_waited() -> None:
+async def test_what_waits_is_taken_together_in_order_and_knows_how_long_each_waited() -> None:
     taken = Taken()
-    taken.tray.lay(b"one", PEER)
-    time.sleep(LIE / 4)  # noqa: ASYNC251  # nothing else may have its turn
-    taken.tray.lay(b"two", OTHER)
+    taken.coalescer.hold(b"one", PEER)
+    time.sleep(DELAY / 4)  # noqa: ASYNC251  # nothing else may have its turn
+    taken.coalescer.hold(b"two", OTHER)
     assert not taken.all
-    await asyncio.sleep(LIE * 2)
+    await asyncio.sleep(DELAY * 2)
     (one, first), (two, second) = taken.rows[0]
     assert (one, two, taken.rows[1:]) == (b"one", b"two", [[]])
-    assert first - second >= LIE / 4
-    assert first >= LIE * 0.9
-    taken.tray.lay(b"three", PEER)
-    await asyncio.sleep(LIE * 2)
+    assert first - second >= DELAY / 4
+    assert first >= DELAY * 0.9
+    taken.coalescer.hold(b"three", PEER)
+    await asyncio.sleep(DELAY * 2)
     assert taken.all == [b"one", b"two", b"three"]
 
 
-async def test_no_more_lie_than_a_row_may_have() -> None:
+async def test_no_more_wait_than_may() -> None:
     taken = Taken()
-    for n in range(3 * LYING):
-        taken.tray.lay(bytes([n % 256]), PEER)
-    assert len(taken.all) == 3 * LYING
-    assert taken.all == [bytes([n % 256]) for n in range(3 * LYING)]
+    for n in range(3 * LIMIT):
+        taken.coalescer.hold(bytes([n % 256]), PEER)
+    assert len(taken.all) == 3 * LIMIT
+    assert taken.all == [bytes([n % 256]) for n in range(3 * LIMIT)]
 
 
 async def test_who_ends_takes_nothing_more() -> None:
     taken = Taken()
-    taken.tray.lay(b"one", PEER)
-    taken.tray.close()
-    await asyncio.sleep(LIE * 2)
+    taken.coalescer.hold(b"one", PEER)
+    taken.coalescer.close()
+    await asyncio.sleep(DELAY * 2)
     assert not taken.all
 
 
@@ -130,13 +132,13 @@ async def test_a_viewer_is_taken_in_order_and_its_lost_packets_at_once() -> None
         assert [(who, data) for who, data, _ in heard] == [("bob", REPORT), ("cat", FEEDBACK), ("bob", lost)]
         assert heard[0][2] > heard[2][2] == 0.0
         says(OTHER, REPORT)
-        await asyncio.sleep(LIE * 2)
+        await asyncio.sleep(DELAY * 2)
         assert heard[3][:2] == ("cat", REPORT)
-        assert heard[3][2] >= LIE * 0.9
+        assert heard[3][2] >= DELAY * 0.9
         says(OTHER, REPORT)
         plane.delete("room", next(iter(plane._peers)))
         plane.delete("room", next(iter(plane._peers)))
-        await asyncio.sleep(LIE * 2)
+        await asyncio.sleep(DELAY * 2)
         assert len(heard) == 4, "who is gone says nothing more"
     finally:
         await plane.close()
