@@ -82,9 +82,8 @@ def main() -> None:
                     if share == 0.05:
                         false[name].append(often)
                     continue
-                firsts = [
-                    (found(rule(), share, rate, every, 30, seed) or [30.0])[0] for seed in range(TRIALS)
-                ]
+                trials = [found(rule(), share, rate, every, seconds=30, seed=seed) for seed in range(TRIALS)]
+                firsts = [times[0] if times else 30.0 for times in trials]
                 half, most = statistics.median(firsts), statistics.quantiles(firsts, n=20)[-1]
                 cells.append(f"{half:.1f} s, p95 {most:.1f}")
                 if name == "now" and share == 0.2:
