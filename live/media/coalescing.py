@@ -1,8 +1,8 @@
-"""Datagrams that can wait a moment, so that those of many viewers are taken together.
+"""RTCP that can wait a moment, so that the reports of many viewers are taken together.
 
 A viewer's report that comes alone finds cold caches: taking it costs several times what it costs as one of
-many (docs/benchmarks.md). A network card coalesces its interrupts for the same reason. Reports, transport
-feedback and consent checks may wait; NACKs and keyframe requests never do.
+many (docs/benchmarks.md). A network card coalesces its interrupts for the same reason. Reports and transport
+feedback may wait; NACKs and keyframe requests never do, nor STUN, by which browsers measure the round trip.
 """
 
 import asyncio
@@ -17,26 +17,26 @@ DELAY, LIMIT = 0.02, 256
 #: those whose format 15 can: transport-wide feedback, and REMB (RFC 4585 §6.1 and 6.4).
 _REPORTS, _FEEDBACK, _PATIENT_FORMAT = frozenset((200, 201, 202, 207)), (205, 206), 15
 
-_BINDING_REQUEST = b"\0\1"
+
+def is_rtcp(datagram: bytes) -> bool:
+    """Tells RTCP from RTP, STUN and DTLS by the first two bytes (RFC 7983, RFC 5761 §4)."""
+    return len(datagram) > 1 and 128 <= datagram[0] < 192 <= datagram[1] < 224  # noqa: PLR2004  # their ranges
 
 
 def can_wait(datagram: bytes) -> bool:
-    """Whether a connected viewer's datagram can wait, by the header that SRTCP leaves in clear, its first.
+    """Whether a viewer's SRTCP can wait, by the header that it leaves in clear, its first packet's.
 
     Who sends reduced-size RTCP (RFC 5506), as we ask for, sends what is urgent in a datagram of its own; of
     another client, a NACK behind its report waits too.
-
-    Args:
-        datagram: two bytes at least.
     """
     kind = datagram[1]
     if kind in _FEEDBACK:
         return datagram[0] & 31 == _PATIENT_FORMAT
-    return kind in _REPORTS or datagram[:2] == _BINDING_REQUEST
+    return kind in _REPORTS
 
 
 class Coalescer:
-    """Holds datagrams in the order in which they came.
+    """Holds SRTCP in the order in which it came.
 
     Args:
         take: called for each with the seconds that it waited.

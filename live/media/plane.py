@@ -14,7 +14,7 @@ from typing import Literal, cast
 import msgspec
 
 from live.media.budget import Bucket
-from live.media.coalescing import Coalescer, can_wait
+from live.media.coalescing import Coalescer, can_wait, is_rtcp
 from live.media.control import Answer, LineFacts, MediaRefused, MediaSettings, Patch, StageFacts
 from live.media.dtls import Certificate
 from live.media.fanout import fanout_body
@@ -384,9 +384,9 @@ class Plane:
 
     def _receive(self, datagram: bytes, address: Address) -> None:
         peer = self._by_address.get(address)
-        if peer is None or peer.publishes or peer.srtp is None:
+        if peer is None or peer.publishes or not is_rtcp(datagram):
             self._take(datagram, address)
-        elif len(datagram) > 1 and can_wait(datagram):
+        elif can_wait(datagram):
             self._coalescer.hold(datagram, address)
         else:
             self._coalescer.release()
@@ -454,7 +454,7 @@ class Plane:
         room = self._rooms[peer.room]
         now = time.monotonic()
         try:
-            if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
+            if is_rtcp(datagram):
                 packet = bytes(srtp.unprotect_rtcp(datagram))
                 heeded = peer.budget.rtcp(packet, now)
                 if not heeded or not room.router.receive_rtcp(peer, packet, now, waited):

@@ -7,7 +7,7 @@ import time
 import pytest
 from pylibsrtp import Policy
 
-from live.media.coalescing import DELAY, LIMIT, Coalescer, can_wait
+from live.media.coalescing import DELAY, LIMIT, Coalescer, can_wait, is_rtcp
 from live.media.control import MediaSettings
 from live.media.plane import Plane
 from live.media.srtp import Srtp, SrtpKeys
@@ -37,23 +37,25 @@ FEEDBACK = write_feedback(TransportFeedback(9, 5000, 0, 0, (0, 250)))
         (write_remb(9, 1_000_000, [5000]), True),
         (FEEDBACK, True),
         (write_cname(9, "them"), True),
-        (_check("ours", "secret"), True),
         (write_nack(9, 5000, [7]), False),
         (write_nack(9, 5000, [7]) + REPORT, False),
         (write_pli(9, 5000), False),
         (packet(PSFB, 4, bytes(16)), False),  # FIR
         (packet(203, 1, bytes(4)), False),  # BYE
-        (b"\x80\x60" + bytes(20), False),  # RTP
-        (b"\x16\xfe\xfd" + bytes(20), False),  # DTLS
-        (b"\x01\x01\0\0\x21\x12\xa4\x42" + bytes(12), False),  # a Binding response
     ],
     ids=[
-        *("report", "report and REMB", "REMB", "transport feedback", "CNAME", "check"),
-        *("NACK", "NACK and report", "PLI", "FIR", "BYE", "RTP", "DTLS", "answer to a check"),
+        *("report", "report and REMB", "REMB", "transport feedback", "CNAME"),
+        *("NACK", "NACK and report", "PLI", "FIR", "BYE"),
     ],
 )
 def test_only_what_nobody_is_in_a_hurry_for_waits(datagram, waits) -> None:
+    assert is_rtcp(datagram)
     assert can_wait(datagram) is waits
+
+
+def test_what_is_no_rtcp_never_waits() -> None:
+    others = [b"\x80\x60" + bytes(20), b"\x16\xfe\xfd" + bytes(20), _check("ours", "secret"), b"\x80", b""]
+    assert not any(is_rtcp(datagram) for datagram in others)
 
 
 class Taken:
@@ -117,6 +119,8 @@ async def test_a_viewer_is_taken_in_order_and_its_lost_packets_at_once() -> None
             peer.srtp = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, *keys))
             clients[address] = Srtp(SrtpKeys(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, *keys[::-1]))
             plane._connected(peer)
+        checks: list[object] = []
+        peer._send = lambda _, address: checks.append(address)
         router = plane._rooms["room"].router
         router.receive_rtcp = lambda peer, data, _, waited=0.0: heard.append((peer.person, data, waited))
 
@@ -135,6 +139,8 @@ async def test_a_viewer_is_taken_in_order_and_its_lost_packets_at_once() -> None
         await asyncio.sleep(DELAY * 2)
         assert heard[3][:2] == ("cat", REPORT)
         assert heard[3][2] >= DELAY * 0.9
+        plane._receive(_check(*peer.local), OTHER)
+        assert checks.pop() == OTHER, "the round trip that browsers show is the line's"
         says(OTHER, REPORT)
         plane.delete("room", next(iter(plane._peers)))
         plane.delete("room", next(iter(plane._peers)))
