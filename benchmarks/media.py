@@ -7,9 +7,12 @@ the count only. Times are the server process's user and system CPU, which on one
 way to the viewer's socket. The last line is JSON, of 300 viewers if they were measured.
 
 Run: ``python benchmarks/media.py [viewers ...] [--rounds N] [--seconds S] [--only NAME] [--spread]
-[--apart]``; with 100, 300 and 1,000 viewers it takes five minutes. `--spread` lets a frame's packets come
-one by one over the time of the frame, as behind a slow line, instead of at once. `--apart` (root) gives the
-server the first core for itself, and the second one all that would be on other machines (`load/apart.py`).
+[--apart] [--beside FOLDER]``; with 100, 300 and 1,000 viewers it takes five minutes. `--spread` lets a
+frame's packets come one by one over the time of the frame, as behind a slow line, instead of at once.
+`--apart` (root) gives the server the first core for itself, and the second one all that would be on other
+machines (`load/apart.py`).
+`--beside` tells what a change is worth: the worker of another checkout takes its turns in the same rounds, as
+runs one after the other differ by more than most changes do.
 """
 
 from __future__ import annotations
@@ -70,12 +73,11 @@ class Column:
         return None if self.why else statistics.median(r.cost for r in self.rounds)
 
 
-def servers(host: str, only: list[str]) -> list[Server]:
+def servers(host: str, only: list[str], beside: str) -> list[Server]:
     """Those that can run here."""
-    found: list[Server] = []
-    if fanout.native is not None:
-        found.append(Madoi("native", host))
-    found.append(Madoi("python", host))
+    bodies = ["native", "python"] if fanout.native is not None else ["python"]
+    folders = [".", beside] if beside else ["."]
+    found: list[Server] = [Madoi(body, host, folder) for body in bodies for folder in folders]
     if janus.installed():
         found.append(janus.Janus(host))
     return [server for server in found if not only or any(word in server.name for word in only)]
@@ -98,7 +100,7 @@ async def compare(
     columns: dict[str, Column] = {}
     halls: list[tuple[Hall, Column]] = []
     try:
-        for server in servers(place.server, chosen.only):
+        for server in servers(place.server, chosen.only, chosen.beside):
             column = columns[server.name] = Column(server.name)
             column.why = keeps_up(earlier.get(server.name), count, 200)
             if column.why:
@@ -129,10 +131,10 @@ def show(count: int, columns: dict[str, Column]) -> None:
         "µs CPU per packet core   first viewer, ms      last viewer, ms      lost  by it  set-up  memory",
         "and viewer           %    p50    p99    max    p50    p99    max                    ms      kB",
     ):
-        print(f"{'':<14} {line}")
+        print(f"{'':<18} {line}")
     for column in columns.values():
         if column.why:
-            print(f"{column.name:<14} –  ({column.why})")
+            print(f"{column.name:<18} –  ({column.why})")
             continue
         middle = {
             side: [statistics.median(getattr(r, side)[n] for r in column.rounds) for n in range(3)]
@@ -142,7 +144,7 @@ def show(count: int, columns: dict[str, Column]) -> None:
         lost, gave_up = max(r.lost for r in column.rounds), max(r.gave_up for r in column.rounds)
         spread = f"{min(r.cost for r in column.rounds):.2f}–{max(r.cost for r in column.rounds):.2f}"
         print(
-            f"{column.name:<14} {column.cost:5.2f} {spread:>11} {100 * core:4.0f}"
+            f"{column.name:<18} {column.cost:5.2f} {spread:>11} {100 * core:4.0f}"
             + "".join(f" {v:6.1f}" for v in middle["first"] + middle["last"])
             + f" {lost:8.5f} {gave_up:6d} {column.setup:8.2f} {column.memory:7.0f}"
         )
@@ -193,6 +195,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--spread", action="store_true", help="packets one by one, not a frame at once")
     parser.add_argument("--apart", action="store_true", help="a core for the server alone (root)")
+    parser.add_argument(
+        "--beside", default="", metavar="FOLDER", help="a checkout whose worker takes turns too"
+    )
     chosen = parser.parse_args()
     if chosen.apart:
         apart.go()

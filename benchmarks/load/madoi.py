@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from live.media import MediaLink, MediaSettings, StageFacts
 
 ROOM, SPEAKER = "load", "speaker"
 
 
 class Madoi:
-    """One worker with one body."""
+    """One worker with one body.
 
-    def __init__(self, body: str, host: str) -> None:
-        self.name = f"madoi {body}"
+    Args:
+        body: as in `MediaSettings.fanout`.
+        host: where it listens.
+        folder: the checkout whose worker it is, with its extension built in place.
+    """
+
+    def __init__(self, body: str, host: str, folder: str = ".") -> None:
+        self.name = f"madoi {body}" + ("" if folder == "." else " there")
+        self._folder = folder
         self._link = MediaLink(
             MediaSettings(port=0, host=host, fanout=body, peers=10_000, request_seconds=30)  # type: ignore[arg-type]
         )
@@ -23,7 +32,8 @@ class Madoi:
         return self._link.pid
 
     async def start(self) -> None:
-        await self._link.start()
+        with contextlib.chdir(self._folder):  # `python -m` takes its modules from where it is started
+            await self._link.start()
         await self._link.stage(ROOM, StageFacts(open=True, on_stage=[SPEAKER]))
 
     async def publish(self, offer: str) -> str:

@@ -14,7 +14,6 @@ from typing import Literal, cast
 import msgspec
 
 from live.media.budget import Bucket
-from live.media.coalescing import Coalescer, can_wait, is_rtcp
 from live.media.control import Answer, LineFacts, MediaRefused, MediaSettings, Patch, StageFacts
 from live.media.dtls import Certificate
 from live.media.fanout import fanout_body
@@ -94,7 +93,6 @@ class Plane:
         self._inlets: set[asyncio.Task[None]] = set()
         self._strange = self._ticks = self._forwarded = self._relayed = 0
         self._routed: Counter[str] = Counter()
-        self._coalescer = Coalescer(self._take, self._drained)
         self._port = Port(self._receive, self._drained)
         self._fanout = fanout_body(settings.fanout, self._port)
         self._candidates: tuple[str, ...] = ()
@@ -383,24 +381,13 @@ class Plane:
     # — datagrams and time —
 
     def _receive(self, datagram: bytes, address: Address) -> None:
-        peer = self._by_address.get(address)
-        if peer is None or peer.publishes or not is_rtcp(datagram):
-            self._take(datagram, address)
-        elif can_wait(datagram):
-            self._coalescer.hold(datagram, address)
-        else:
-            self._coalescer.release()
-            self._take(datagram, address)
-
-    def _take(self, datagram: bytes, address: Address, waited: float = 0.0) -> None:
-        """Takes a datagram, perhaps one that was held for some seconds."""
         first = datagram[0]
         peer = self._by_address.get(address)
         if 128 <= first < 192:  # noqa: PLR2004  # RFC 7983's range of RTP
             heard = (
                 self._receive_moved(datagram, address)
                 if peer is None
-                else self._hear(peer, datagram, address, waited)
+                else self._hear(peer, datagram, address)
             )
             self._strange += not heard
         elif 20 <= first < 64 and peer is not None:  # noqa: PLR2004  # RFC 7983's range of DTLS
@@ -446,7 +433,7 @@ class Plane:
         if not row:
             self._by_host.pop(address[0], None)
 
-    def _hear(self, peer: Peer, datagram: bytes, address: Address, waited: float = 0.0) -> bool:
+    def _hear(self, peer: Peer, datagram: bytes, address: Address) -> bool:
         """Takes RTP or RTCP; False when it is not the peer's."""
         srtp = peer.srtp
         if srtp is None or len(datagram) < 8:  # noqa: PLR2004  # the shortest RTCP
@@ -454,10 +441,9 @@ class Plane:
         room = self._rooms[peer.room]
         now = time.monotonic()
         try:
-            if is_rtcp(datagram):
+            if 192 <= datagram[1] < 224:  # noqa: PLR2004  # RFC 5761 §4: the packet types of RTCP
                 packet = bytes(srtp.unprotect_rtcp(datagram))
-                heeded = peer.budget.rtcp(packet, now)
-                if not heeded or not room.router.receive_rtcp(peer, packet, now, waited):
+                if not peer.budget.rtcp(packet, now) or not room.router.receive_rtcp(peer, packet, now):
                     return self._spoken(peer, address, now)
             elif peer.publishes:
                 packet = bytes(srtp.unprotect(datagram))
@@ -543,7 +529,6 @@ class Plane:
             room.close()
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
-        self._coalescer.close()
         self._port.close()
 
 

@@ -323,8 +323,8 @@ class Router(Generic[P]):
         self._counts["switches"] += len(waits)
         self._counts["switch_ms"] += round(1000 * sum(waits))
 
-    def receive_rtcp(self, peer: P, data: bytes, now: float, waited: float = 0.0) -> bool:
-        """Take one unprotected RTCP compound of a publisher or viewer, which waited so many seconds for it.
+    def receive_rtcp(self, peer: P, data: bytes, now: float) -> bool:
+        """Take one unprotected RTCP compound of a publisher or viewer.
 
         Tells whether anything may have come of it: outputs, or an earlier timer. Of most reports none does.
         """
@@ -344,7 +344,7 @@ class Router(Generic[P]):
                     self._sender_report(publisher, value, now)
                     matters = True
             elif viewer is not None:
-                matters |= self._feedback(viewer, value, now, waited)
+                matters |= self._feedback(viewer, value, now)
         return matters
 
     def next_timer(self, now: float) -> float | None:
@@ -522,10 +522,10 @@ class Router(Generic[P]):
 
     # -- from viewers --------------------------------------------------------------------------------------
 
-    def _feedback(self, viewer: Viewer[P], value: Feedback, now: float, waited: float) -> bool:
+    def _feedback(self, viewer: Viewer[P], value: Feedback, now: float) -> bool:
         """Do as a viewer says; tells whether anything may have come of it."""
         if isinstance(value, ReceiverReport):
-            return self._receiver_report(viewer, value, now, waited)
+            return self._receiver_report(viewer, value, now)
         if isinstance(value, Remb):
             self._counts["rembs"] += 1
             viewer.line.bandwidth.remb(value.bitrate, now)
@@ -540,10 +540,10 @@ class Router(Generic[P]):
             self._want_keyframe(viewer, viewer.tracks.get(value.media), now)
         return True
 
-    def _receiver_report(self, viewer: Viewer[P], report: ReceiverReport, now: float, waited: float) -> bool:
+    def _receiver_report(self, viewer: Viewer[P], report: ReceiverReport, now: float) -> bool:
         for block in report.blocks:
             if block.ssrc in viewer.tracks:
-                seconds = round_trip(block.last_sr, block.delay, now - waited)
+                seconds = round_trip(block.last_sr, block.delay, now)
                 viewer.round_trip = viewer.round_trip if seconds is None else seconds
         tracks = [viewer.tracks[b.ssrc] for b in report.blocks if b.ssrc in viewer.tracks]
         line = viewer.line
