@@ -58,15 +58,17 @@ _LOW_LOSS, _HIGH_LOSS = 0.02, 0.10
 _UNSEEN = 256
 _COUNTS, _ENOUGH, _LONGEST = 20, 150, 4.0
 """Packets below which a fraction lost says nothing, and from which it is taken as it is, as after so many
-seconds; with fewer it must exceed `_HIGH_LOSS` beyond chance. Of 20 packets of a line that loses every
-twentieth, more than a tenth are lost in one of 13 cases; of 150, in one of 270 (benchmarks/chance.py)."""
-_CHANCE = 2.0
-"""Standard deviations of what a line that loses a tenth loses by chance."""
+seconds; with fewer it must be beyond chance. Of 20 packets of a line that loses every twentieth, more than a
+tenth are lost in one of 13 cases; of 150, in one of 270 (benchmarks/chance.py)."""
+_USUAL_LOSS, _CHANCE = 0.05, 3.5
+"""What a bad radio line loses all the time, and standard deviations above it that are no chance. Of fewer
+than `_ENOUGH` packets that is always more than `_HIGH_LOSS`."""
 
 
 def _beyond_chance(lost: int, total: int) -> bool:
-    """Whether so many of so many are more than a line loses that loses a tenth."""
-    return lost - _HIGH_LOSS * total > _CHANCE * math.sqrt(total * _HIGH_LOSS * (1 - _HIGH_LOSS))
+    """Whether so many of so many are more than a line loses that loses a twentieth."""
+    usual = _USUAL_LOSS * total
+    return lost > usual + _CHANCE * math.sqrt(usual * (1 - _USUAL_LOSS))
 
 
 def clamp(rate: float) -> float:
