@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from live.curtain import Curtain
 from live.gateway.hub import Hub
 from live.gateway.serving import UVICORN, DrainingServer, listen
+from live.heap import spare_survivors, tidy
 from live.neighbours import HubRooms, LinkMedia, socket_route
 from live.nodes import Homes, NodeMedia, node_key, node_name
 from live.pulse import feel
@@ -121,6 +122,8 @@ async def running(settings: Settings, port: int, seat: Seat = ALONE) -> AsyncIte
         stack.push_async_callback(_stop, asyncio.create_task(keep_retention(desk), name="retention"))
         feeling = asyncio.create_task(feel(numbers, store, Path(settings.data)), name="pulse")
         stack.push_async_callback(_stop, feeling)
+        tidying = asyncio.create_task(tidy(lambda: sum(hub.connections().values())), name="tidy")
+        stack.push_async_callback(_stop, tidying)
         routes = [socket_route(hub, desk, settings), *web_routes(desk, numbers)]
         if nodes is not None:
             routes.insert(0, nodes.route())
@@ -151,6 +154,7 @@ async def serve(
             loop.add_reader(leash, _let_go, loop, leash)
 
         def ready() -> None:
+            spare_survivors()
             if seat.number == 0:
                 _leave_note(data, server.desk, port)
             greet(server.desk.public_url, server.desk.organiser_token)

@@ -1,6 +1,7 @@
 """Stores for every test that asks for one (SQLite in a folder of its own, a real Redis), and two lanes."""
 
 import contextlib
+import gc
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -58,6 +59,14 @@ def replicated(tmp_path):
         yield replicated.start()
     finally:
         replicated.stop()
+
+
+@pytest.fixture
+def no_collector():
+    """Nothing is freed but by its last reference."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(params=["embedded", "redis"])

@@ -12,6 +12,7 @@ from live.gateway.hub import Hub
 from live.gateway.serving import UVICORN, listen
 from live.gateway.socket import RoomSocket
 from live.gateway.viewing import Caller
+from live.heap import spare_survivors
 from live.protocol.frames import Limits, Rate
 from live.stores import open_store
 from rooms import Kind, Open, Role, SetState, Settings, State
@@ -39,6 +40,7 @@ async def serve(where: str) -> None:
     config = uvicorn.Config(
         Starlette(routes=[socket.route()]), loop="none", lifespan="off", log_config=None, **UVICORN
     )
+    spare_survivors()  # as `madoi serve` does
     print(listener.getsockname()[1], flush=True)
     await uvicorn.Server(config).serve([listener])
 

@@ -176,6 +176,7 @@ class _Line:
             self._wire.drained = None
             if self._visit is not None:
                 self._visit.leave()
+                self._visit = None  # which knows us
 
     async def _read_one(self, socket: RoomSocket) -> bool:
         try:

@@ -167,3 +167,4 @@ class Dtls:
         if task is not None:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+        self._transport.remove_all_listeners()

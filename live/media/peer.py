@@ -180,12 +180,14 @@ class Peer:
         return [c.ufrag for c in (self.local, self.former) if c is not None]
 
     async def close(self) -> None:
-        """Says goodbye and frees everything; asked twice, it does it once."""
+        """Says goodbye and frees everything, leaving no cycle; asked twice, it does it once."""
         if self._ended:
             return
         self._ended = True
         self.srtp = None
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
-        if self._dtls is not None:
-            await self._dtls.close()
+        dtls, self._task = self._dtls, None
+        if dtls is not None:
+            await dtls.close()
+        self._dtls = self._send = None  # which know us

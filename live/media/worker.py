@@ -4,7 +4,6 @@ FD is its end of a unix socket pair. When the other end closes, its parent is go
 """
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -13,6 +12,7 @@ import traceback
 import msgspec
 import uvloop
 
+from live.heap import spare_survivors, tidy
 from live.media.control import (
     Answered,
     Choose,
@@ -73,6 +73,10 @@ class Worker:
             if self._plane is not None:
                 await self._plane.close()
             self._writer.close()
+
+    def present(self) -> int:
+        """How many peers it has."""
+        return sum(self._plane.peers_by_room().values()) if self._plane is not None else 0
 
     def _say(self, message: Reply | Noticed) -> None:
         self._writer.write(frame(message))
@@ -144,17 +148,18 @@ def _ask(plane: Plane, request: Request) -> Reply:  # noqa: C901, PLR0911  # a t
 async def serve(descriptor: int) -> None:
     """Speaks on the inherited socket until it closes or the process is told to end."""
     reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
-    task = asyncio.ensure_future(Worker(reader, writer).run())
+    worker = Worker(reader, writer)
+    tidying = asyncio.create_task(tidy(worker.present), name="tidy")
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, reader.feed_eof)
-    await task
+    await worker.run()
+    tidying.cancel()
 
 
 def main() -> None:
     """The process's entry. A terminal's Ctrl-C reaches the parent too, and it decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    spare_survivors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(int(sys.argv[1])))
 

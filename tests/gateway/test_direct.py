@@ -1,11 +1,13 @@
 """The seam to uvicorn: finished messages into the transport. Fails when uvicorn's private names move."""
 
 import asyncio
+import weakref
 
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidStatus
 
-from live.gateway.direct import DirectProtocol, Inbox
+from live.gateway.direct import EXTENSION, DirectProtocol, Inbox
 from live.gateway.host import SERVER
 from rooms.chat import Post
 from tests.kit.polling import until
@@ -73,6 +75,29 @@ async def test_a_reader_who_pauses_gets_everything_in_order_when_it_reads_on(whe
             ann._socket.transport.resume_reading()
             await ann.reached(last)
             assert ann.texts == texts
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_connection_that_ended_in_any_way_is_no_work_for_the_garbage_collector(where):
+    seen = weakref.WeakSet()
+
+    def admits(connection):
+        seen.add(connection.scope["extensions"][EXTENSION])
+        return "x-stranger" not in connection.headers
+
+    async with gateway(where, admits=admits) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:ann"), node.viewer(session, "attendee:ben") as ben:
+            eve = await node.viewer(session, "attendee:eve").connect()
+            assert len(seen) == 3
+            with pytest.raises(InvalidStatus):
+                await node.viewer(session, "", additional_headers={"x-stranger": "1"}).connect()
+            await eve.send("not a frame")
+            assert await eve.gone() == 4501
+            await eve.drop()
+            await ben._socket.close()
+            await until(lambda: len(seen) == 1)
+        await until(lambda: not seen)
 
 
 async def test_no_task_is_left_when_sockets_end_in_every_way(where):

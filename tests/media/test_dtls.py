@@ -1,5 +1,6 @@
 import asyncio
 import inspect
+import weakref
 from functools import partial
 
 import pytest
@@ -81,3 +82,20 @@ async def test_a_wrong_fingerprint_fails_the_handshake() -> None:
     assert isinstance(results[0], DtlsError)
     await server.close()
     await client.close()
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_an_association_that_ended_is_no_work_for_the_garbage_collector() -> None:
+    ours, server, theirs, client = _pair([])
+    async with asyncio.timeout(5):
+        await asyncio.gather(
+            server.handshake("server", _fingerprints(theirs)), client.handshake("client", _fingerprints(ours))
+        )
+    client._wire._out = server._wire._out = lambda _: None
+    await server.close()
+    await client.close()
+    gone = [weakref.ref(server), weakref.ref(server._transport), weakref.ref(client)]
+    del server, client
+    async with asyncio.timeout(5):
+        while any(one() is not None for one in gone):  # noqa: ASYNC110  # the last reference is the loop's
+            await asyncio.sleep(0)

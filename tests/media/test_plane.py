@@ -1,9 +1,11 @@
 """Any datagram, from anybody, at any time."""
 
+import asyncio
 import contextlib
 import os
 import struct
 import time
+import weakref
 
 import pytest
 from aioice import stun
@@ -94,6 +96,20 @@ async def test_nothing_is_left_of_a_peer_after_ice_restarts(plane) -> None:
         assert plane._by_ufrag == {peer.local.ufrag: peer}
     plane.delete("room", answer.resource)
     assert plane._by_ufrag == plane._by_address == plane._by_host == {}
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_peer_that_left_is_no_work_for_the_garbage_collector(plane) -> None:
+    published = plane.publish("room", "ann", "camera", OBS).resource
+    watched = plane.watch("room", "bob", False, None).resource
+    gone = [weakref.ref(plane._peers[name]) for name in (published, watched)]
+    plane._receive(_check(*plane._peers[published].local), PEER)
+    await asyncio.sleep(0)  # the handshake begins
+    for name in (published, watched):
+        plane.delete("room", name)
+    async with asyncio.timeout(5):
+        while any(one() is not None for one in gone):  # noqa: ASYNC110  # the last reference is the loop's
+            await asyncio.sleep(0)
 
 
 async def test_a_publisher_whose_port_changed_is_heard_before_a_check_proves_it(plane) -> None:
