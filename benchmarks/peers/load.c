@@ -151,8 +151,11 @@ static void hear(struct line *line, const char *text, size_t length)
 		say(line, "3", 1);
 	if (publishes(line))
 		return;
-	while ((at = memmem(at, (size_t)(end - at), "@t=", 3))) {
-		at += 3;
+	/* By the byte that begins it: at a gigabyte a second, memmem() would want a third of this core. */
+	while ((at = memchr(at, '@', (size_t)(end - at)))) {
+		if (end - ++at < 2 || memcmp(at, "t=", 2))
+			continue;
+		at += 2;
 		deliveries++;
 		line->heard++;
 		if ((line - lines) % SAMPLED == 0 && taken < SAMPLES)
