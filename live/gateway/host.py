@@ -48,10 +48,12 @@ log = structlog.get_logger()
 TICK_SECONDS: Final = 0.02
 CROWD_TICK_SECONDS: Final = 0.05
 CROWD: Final = 1000
-TICK_OF_WORK: Final = 2
+TICK_OF_WORK: Final = 1.5
 LONGEST_TICK_SECONDS: Final = 0.2
-"""In a hall so full that writing to everybody takes long, a tick lasts twice as long as the writing: half of
-the time is for commands, and every frame then carries more."""
+"""In a hall so full that writing to everybody takes long, a tick lasts half as long again as the writing: a
+third of the time is for commands, and every frame then carries more."""
+HOLD_SECONDS: Final = 0.02
+"""How long a tick waits for what is being written to the store at its end."""
 PAGE: Final = 256
 """Entries in one frame of a deep resume."""
 PAGING: Final = 16
@@ -127,6 +129,7 @@ class Host:
         self._unsent: list[Entry] = []
         self._anew = False
         self._flushing: asyncio.TimerHandle | None = None
+        self._holding = False
         self._flushed_at = 0.0
         self._flush_took = 0.0
         self._notices: Mapping[Level, Message] = {}
@@ -382,6 +385,14 @@ class Host:
         for member in self.members.values():
             self._notice(member)
 
+    def _flush_in_time(self) -> None:
+        """Flush, after what is being written now: that would wait for a whole tick otherwise."""
+        self._holding = not self.log.idle
+        if self._holding:
+            self._flushing = asyncio.get_running_loop().call_later(HOLD_SECONDS, self.flush)
+        else:
+            self.flush()
+
     def flush(self) -> None:
         """Send what was folded since the last time; if that fails, everybody comes back and resumes.
 
@@ -399,7 +410,7 @@ class Host:
         self._flush_took = (self._flush_took + clock() - self._flushed_at) / 2  # once delayed is not slow
 
     def _flush(self) -> None:
-        self._flushing = None
+        self._flushing, self._holding = None, False
         if self._anew:
             if not self.people.strangers:
                 self._start_over()
@@ -456,11 +467,14 @@ class Host:
             self._anew = True
         for entry in entries:
             self.people.hear(entry, own)
+        loop = asyncio.get_running_loop()
         if self._flushing is None:
-            loop = asyncio.get_running_loop()
             least = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
             tick = max(least, min(TICK_OF_WORK * self._flush_took, LONGEST_TICK_SECONDS))
-            self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self.flush)
+            self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self._flush_in_time)
+        elif self._holding and self.log.waiting < len(entries):
+            self._flushing.cancel()
+            self._flushing = loop.call_later(0, self.flush)
         self._setting.changed(self.session, self.room)
 
     def _start_over(self) -> None:
