@@ -2,9 +2,9 @@
 
 CPython's full collection looks at every container that is alive, and nothing else happens meanwhile: with
 5,000 open pages, 600,000 of them, that is half a second. Here what survives two collections of the young is
-set aside (`gc.freeze`) and not looked at again. It is freed as ever with its last reference; only cycles among
-it stay, and are looked for when nobody is disturbed. So what comes and goes in numbers, as connections do, has
-to end without.
+set aside (`gc.freeze`) and not looked at again. It is freed as ever with its last reference; only cycles
+among it stay, and are looked for when nobody is disturbed. So what comes and goes in numbers, as connections
+do, has to end without.
 """
 
 import asyncio
