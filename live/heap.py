@@ -34,17 +34,12 @@ def _set_aside(phase: str, info: dict[str, int]) -> None:
         gc.freeze()
 
 
-def look_everywhere() -> None:
-    """Collect among what was set aside too."""
-    gc.unfreeze()
-    gc.collect()
-
-
 async def tidy(present: Callable[[], int]) -> None:
-    """Look everywhere now and then, while few are `present`, until cancelled."""
+    """Collect among what was set aside too, now and then, while few are `present`, until cancelled."""
     looked = time.monotonic()
     while True:
         await asyncio.sleep(TIDY_SECONDS)
         if present() <= FEW or time.monotonic() - looked >= LONGEST_SECONDS:
-            look_everywhere()
+            gc.unfreeze()
+            gc.collect()
             looked = time.monotonic()

@@ -153,7 +153,8 @@ static void hear(struct line *line, const char *text, size_t length)
 		return;
 	/* By the byte that begins it: at a gigabyte a second, memmem() would want a third of this core. */
 	while ((at = memchr(at, '@', (size_t)(end - at)))) {
-		if (end - ++at < 2 || memcmp(at, "t=", 2))
+		at++;
+		if (end - at < 2 || memcmp(at, "t=", 2))
 			continue;
 		at += 2;
 		deliveries++;

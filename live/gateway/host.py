@@ -472,7 +472,7 @@ class Host:
             least = TICK_SECONDS if len(self.members) <= CROWD else CROWD_TICK_SECONDS
             tick = max(least, min(TICK_OF_WORK * self._flush_took, LONGEST_TICK_SECONDS))
             self._flushing = loop.call_at(max(loop.time(), self._flushed_at + tick), self._flush_in_time)
-        elif self._holding and self.log.waiting < len(entries):
+        elif self._holding and self.log.waiting < len(entries):  # most of what was said is in
             self._flushing.cancel()
             self._flushing = loop.call_later(0, self.flush)
         self._setting.changed(self.session, self.room)

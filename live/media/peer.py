@@ -187,7 +187,6 @@ class Peer:
         self.srtp = None
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
-        dtls, self._task = self._dtls, None
-        if dtls is not None:
-            await dtls.close()
-        self._dtls = self._send = None  # which know us
+        if self._dtls is not None:
+            await self._dtls.close()
+        self._dtls = self._send = self._task = None  # which know us

@@ -57,7 +57,7 @@ async def test_cycles_among_what_was_set_aside_are_found_once_few_are_present(mo
     del aside
     gc.collect()
     task = asyncio.create_task(heap.tidy(lambda: present))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # it comes to look twenty times
     assert gone() is not None, "nobody is disturbed"
     present = heap.FEW
     await until(lambda: gone() is None)
