@@ -9,6 +9,9 @@ others keep nothing.
 Peers come from the registries: Socket.IO, `ws` and uWebSockets (as Bun carries and serves by it) by npm,
 uWebSockets driven from Python by PyPI's socketify, nchan by Debian. What is missing is left out and said.
 `bare C` is a loop of send(), the floor.
+
+`--beside FOLDER` tells what a change is worth: the server of another checkout takes its turns at the higher
+rates, started anew each time, as runs one after the other differ by more than most changes do.
 """
 
 import argparse
@@ -179,11 +182,14 @@ http {{ access_log off; server {{ listen 127.0.0.1:{port} backlog=2048;
         return ["sh", "-c", nginx]
 
     @contextlib.contextmanager
-    def case(self, name: str, command: list[str | Path], viewers: int) -> Iterator[Case]:
+    def case(
+        self, name: str, command: list[str | Path], viewers: int, checkout: Path = ROOT
+    ) -> Iterator[Case]:
         """Start a server and bring everybody in; both end with the block."""
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         (self.folder / "data").mkdir()
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self.env)
+        env = self.env | {"PYTHONPATH": self.env["PYTHONPATH"].replace(str(ROOT), str(checkout), 1)}
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
         case = None
         try:
             port = int(server.stdout.readline())
@@ -239,6 +245,20 @@ def durable(bench: Bench, viewers: int, rate: float, seconds: float) -> dict[str
     return found
 
 
+def in_turn(
+    bench: Bench, other: Path, viewers: int, rate: float, seconds: float
+) -> dict[str, list[dict[str, float]]]:
+    """This version and another, each started anew in each turn, with the embedded store."""
+    found: dict[str, list[dict[str, float]]] = {"here": [], "there": []}
+    for _ in range(DURABLE_ROUNDS):
+        for name, checkout in (("here", ROOT), ("there", other)):
+            command = [sys.executable, checkout / "benchmarks/peers/madoi.py", bench.folder / "data"]
+            with bench.case("madoi", command, viewers, checkout) as case:
+                case.run(rate, 1)
+                found[name] += [case.run(rate, seconds) for _ in range(DURABLE_ROUNDS)]
+    return found
+
+
 def median(runs: list[dict[str, float]], key: str) -> float:
     """The median of one figure."""
     return statistics.median(run[key] for run in runs)
@@ -263,13 +283,19 @@ def show_comparison(bench: Bench, options: argparse.Namespace, line: dict[str, o
             line[key] = round(statistics.median(a["us"] / b["us"] for a, b in pairs), 2)
 
 
-def show_durable(bench: Bench, load: tuple[int, int, str], seconds: float, line: dict[str, object]) -> None:
+def show_durable(
+    bench: Bench, load: tuple[int, int, str], seconds: float, line: dict[str, object], beside: Path | None
+) -> None:
     """Measure Madoi alone and print a table; the embedded store's figure goes into the last line."""
     viewers, rate, key = load
-    print(f"\n{viewers} open pages, {rate} events/s, every one on disk, medians of {DURABLE_ROUNDS} rounds")
+    found = (
+        in_turn(bench, beside, viewers, rate, seconds) if beside else durable(bench, viewers, rate, seconds)
+    )
+    rounds = len(next(iter(found.values())))
+    print(f"\n{viewers} open pages, {rate} events/s, every one on disk, medians of {rounds} rounds")
     head = f"{'':14}{'deliveries/s':>14}{'cores':>7}{'store':>7}{'p50 ms':>9}{'p99 ms':>9}"
     print(f"{head}  {'between':9}{'lost':>6}")
-    for store, runs in durable(bench, viewers, rate, seconds).items():
+    for store, runs in found.items():
         beside = f"{median(runs, 'store_cores'):.2f}" if store == "redis" else "–"
         lost = sum(run["expected"] - run["deliveries"] for run in runs)
         spread = f"{min(r['p99_ms'] for r in runs):.0f}–{max(r['p99_ms'] for r in runs):.0f}"
@@ -277,7 +303,7 @@ def show_durable(bench: Bench, load: tuple[int, int, str], seconds: float, line:
             f"{store:14}{median(runs, 'per_second'):14,.0f}{median(runs, 'cores'):7.2f}{beside:>7}"
             f"{median(runs, 'p50_ms'):9.1f}{median(runs, 'p99_ms'):9.1f}  {spread:9}{lost:6.0f}"
         )
-        if line[key] is None:  # the embedded store's
+        if line[key] is None:  # the embedded store's, of this version
             line[key] = round(median(runs, "p99_ms" if key.startswith("p99") else "per_second"))
 
 
@@ -289,17 +315,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--only-compare", action="store_true", help="not Madoi alone, at higher rates")
     parser.add_argument("--only-durable", action="store_true", help="nothing but that")
+    parser.add_argument("--beside", type=Path, help="another checkout to take turns with (no peers then)")
     options = parser.parse_args()
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     line: dict[str, object] = {"bench": "rooms"} | dict.fromkeys(KEYS)  # null: could not be measured
     with tempfile.TemporaryDirectory(prefix="madoi-bench-") as folder:
         bench = Bench(Path(folder))
-        if not options.only_durable:
+        if not options.only_durable and not options.beside:
             show_comparison(bench, options, line)
         if not options.only_compare:
             for load in LOADS:
-                show_durable(bench, load, options.seconds * 2, line)
+                show_durable(bench, load, options.seconds * 2, line, options.beside)
         for name in bench.missing:
             print(f"left out: {name}")
     print(json.dumps(line))
