@@ -113,7 +113,8 @@ class Person(Viewer):
             await self._send_due()
             self._stir.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stir.wait(), 0.25)
+                async with asyncio.timeout(0.25):  # Python 3.11's `wait_for` may swallow `stop`
+                    await self._stir.wait()
 
     async def _send_due(self):
         for frame in self._due():

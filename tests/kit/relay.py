@@ -56,7 +56,8 @@ class Relay:
         held, past = [], []
         while True:
             with contextlib.suppress(TimeoutError):
-                text = await asyncio.wait_for(page.recv(), 0.05)
+                async with asyncio.timeout(0.05):
+                    text = await page.recv()
                 if '"t":"do"' not in text:
                     await node.send(text)
                     continue

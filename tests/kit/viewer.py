@@ -62,7 +62,8 @@ class Viewer:
         hello = self.hello or Hello(v=1, ticket=self.ticket, epoch=self.epoch, seq=self.seq)
         with contextlib.suppress(ConnectionClosed):
             await self.send(hello)
-        await asyncio.wait_for(self._arrived.wait(), 10)
+        async with asyncio.timeout(10):
+            await self._arrived.wait()
         return self
 
     async def drop(self):
