@@ -41,6 +41,8 @@ PEERS = {
     "nchan": "vs_nchan",
     "bare C": "vs_bare_c",
 }
+LISTENERS = 999
+"""With the one who publishes a thousand, and no crowd yet: whose tick would make one frame of two events."""
 DURABLE_ROUNDS = 3
 LOADS = ((2000, 100, "p99_ms_2000x100"), (5000, 500, "deliveries_s_5000x500"))
 KEYS = ("us_per_delivery", *PEERS.values(), *(key for _, _, key in LOADS))
@@ -310,7 +312,7 @@ def show_durable(
 def main() -> None:
     """Measure, and print a table and a last line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--viewers", type=int, default=1000)
+    parser.add_argument("--viewers", type=int, default=LISTENERS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--only-compare", action="store_true", help="not Madoi alone, at higher rates")

@@ -68,16 +68,17 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, with a door for finished messages.
 
     Attributes:
-        drained: Called when the transport takes bytes again.
+        changed: Called when the transport takes bytes again, or takes none any more.
+        deflates: Whether the peer inflates what was deflated once for all.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self.queue: Inbox = Inbox()  # type: ignore[assignment]
-        self.drained: Callable[[], None] | None = None
+        self.changed: Callable[[], None] | None = None
+        self.deflates = False
         self._takes = True
         self._control = Bucket(CONTROL)
-        self._deflates = False
         if self.config.ws_per_message_deflate:
             # Without context takeover one deflated message serves all, and no connection keeps a window.
             self.conn = ServerProtocol(
@@ -101,6 +102,8 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             if self.transport.is_closing():
                 return
             super().data_received(data[start : start + SLICE])
+            if self.gone:
+                self._tell()
 
     def handle_ping(self) -> None:
         """Answer while the peer reads what it gets; a pong that waits for room is of no use to anybody."""
@@ -133,6 +136,12 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         """Nothing was heard for long: what waits for such a peer will not be fetched."""
         super().keepalive_timeout()
         self.transport.abort()
+        self._tell()
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        super().shutdown()
+        self._tell()
 
     async def run_asgi(self) -> None:
         """Hand ourselves to the application, and take ourselves back.
@@ -150,27 +159,32 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         """Nothing comes any more: end the parser, a generator that holds what holds it."""
         super().connection_lost(exc)
         self.conn.parser.close()
+        self._tell()
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
         super().pause_writing()
         self._takes = False
+        self._tell()
 
     def resume_writing(self) -> None:
         """The transport's buffer is low again."""
         super().resume_writing()
         self._takes = True
-        if self.drained is not None:
-            self.drained()
+        self._tell()
 
-    def begin(self, drained: Callable[[], None]) -> None:
-        """After the handshake: be told when bytes are taken again, and forget what the handshake needed.
+    def _tell(self) -> None:
+        if self.changed is not None:
+            self.changed()
+
+    def begin(self, changed: Callable[[], None]) -> None:
+        """After the handshake: be told of each change of `ready`, and forget what the handshake needed.
 
         Args:
-            drained: Called after each stop; it must not raise.
+            changed: Called with each change and perhaps without one; it must not raise.
         """
-        self.drained = drained
-        self._deflates = any(
+        self.changed = changed
+        self.deflates = any(
             isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == 15  # noqa: PLR2004
             for extension in self.conn.extensions
         )
@@ -192,7 +206,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     def write(self, message: Message) -> None:
         """Send a message; only while `ready`. A transport that fails hurts nobody else: it ends."""
         try:
-            self.transport.write(message.deflated if self._deflates else message.plain)
+            self.transport.write(message.deflated if self.deflates else message.plain)
         except (OSError, RuntimeError):  # uvloop may raise on a transport that was closed a moment ago
             self.transport.abort()
 
@@ -210,8 +224,8 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         except InvalidState:
             self.transport.close()
             return
-        self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()

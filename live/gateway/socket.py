@@ -117,38 +117,52 @@ class RoomSocket:
 
 
 class _Line:
-    """One socket: a loop that reads, and writes done by whoever has something to say."""
+    """One socket: a loop that reads, and writes done by whoever has something to say.
+
+    A crowd is sent the same message line by line, each with memory that no cache holds any more, so what is
+    looked at for that is little and lies together: `_direct` says that nothing else needs to be.
+    """
+
+    __slots__ = ("_deflates", "_direct", "_dry", "_giving_up", "_visit", "_websocket", "_wire", "connection")
 
     def __init__(self, websocket: WebSocket, connection: Connection) -> None:
         self.connection = connection
         self._websocket = websocket
-        self._wire: DirectProtocol = websocket.scope["extensions"][EXTENSION]
-        self._wire.begin(self.wake)
+        self._direct: Callable[[bytes], None] | None = None
         self._dry: asyncio.Event | None = None
         self._visit: Visit | None = None
         self._giving_up: asyncio.TimerHandle | None = None
+        self._wire: DirectProtocol = websocket.scope["extensions"][EXTENSION]
+        self._wire.begin(self.wake)
+        self._deflates = self._wire.deflates
 
     def send(self, message: Message, kind: str | None = None) -> None:
         """Send a message: past the outbox when nothing waits there and the wire takes it."""
-        if self.connection.clear and self._wire.ready:
-            self._wire.write(message)
-        else:
+        if (write := self._direct) is None:
             self.connection.send_ready(message, kind)
             self.wake()
+            return
+        try:
+            write(message.deflated if self._deflates else message.plain)
+        except (OSError, RuntimeError):  # as in `DirectProtocol.write`
+            self._wire.abort()
 
     def wake(self) -> None:
-        """The connection has outputs, or the wire takes them again: write; close when that is due."""
+        """The connection has outputs, or the wire has changed: write; close when that is due."""
         connection, wire = self.connection, self._wire
         while wire.ready and (message := connection.drain()) is not None:
             wire.write(message)
         if self._dry is not None and not connection.waiting:
             self._dry.set()
-        if connection.closing is None:
-            return
-        if not connection.waiting:
-            wire.end(connection.closing)
+        if connection.closing is not None:
+            self._close(connection.closing)
+        self._direct = wire.transport.write if connection.clear and wire.ready else None
+
+    def _close(self, code: Close) -> None:
+        if not self.connection.waiting:
+            self._wire.end(code)
         elif self._giving_up is None:
-            self._giving_up = asyncio.get_running_loop().call_later(CLOSE_SECONDS, wire.abort)
+            self._giving_up = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._wire.abort)
 
     async def drained(self) -> bool:
         """Return when nothing waits in the outbox any more; False if the line is gone."""
@@ -173,7 +187,7 @@ class _Line:
         finally:
             if self._giving_up is not None:
                 self._giving_up.cancel()
-            self._wire.drained = None
+            self._wire.changed = self._direct = None
             if self._visit is not None:
                 self._visit.leave()
                 self._visit = None  # which knows us

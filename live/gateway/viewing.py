@@ -115,6 +115,20 @@ class Member:
         greeted: The level under which it has been welcomed before it had a place, if it was.
     """
 
+    __slots__ = (
+        "_wake",
+        "alias",
+        "caller",
+        "connection",
+        "drained",
+        "greeted",
+        "level",
+        "names",
+        "push",
+        "seat",
+        "tallies",
+    )
+
     def __init__(self, caller: Caller, alias: str, line: Line, stamp: str) -> None:
         self.caller = caller
         self.alias = alias

@@ -15,7 +15,18 @@ from tests.kit.rooms import gateway
 
 
 def test_what_the_seam_stands_on():
-    for name in ("connection_made", "run_asgi", "resume_writing", "pause_writing", "receive", "send"):
+    for name in (
+        "connection_lost",
+        "connection_made",
+        "data_received",
+        "keepalive_timeout",
+        "pause_writing",
+        "receive",
+        "resume_writing",
+        "run_asgi",
+        "send",
+        "shutdown",
+    ):
         assert callable(getattr(WebSocketsSansIOProtocol, name)), name
     events = set(WebSocketsSansIOProtocol.handle_events.__code__.co_names)
     assert {"handle_ping", "handle_pong", "handle_cont", "handle_text", "handle_bytes"} <= events
@@ -75,6 +86,33 @@ async def test_a_reader_who_pauses_gets_everything_in_order_when_it_reads_on(whe
             ann._socket.transport.resume_reading()
             await ann.reached(last)
             assert ann.texts == texts
+
+
+async def test_a_line_is_written_to_directly_only_while_nothing_stands_against_it(where):
+    async with gateway(where) as node:
+        session = await node.session()
+        async with (
+            node.viewer(session, "attendee:ann", compression=None) as ann,
+            node.viewer(session, "attendee:ben", compression=None) as ben,
+            node.viewer(session, "attendee:cat", compression=None) as cat,
+        ):
+            host = node.hub._find(session)
+            lines = [host.members[one].push.__self__ for one in ("ann", "ben", "cat")]
+            await until(lambda: all(line._direct is not None for line in lines))
+            ann._socket.transport.pause_reading()
+            while lines[0]._direct is not None:
+                last = await node.hub.ask(session, SERVER, Post(text="長" * 990))
+            last = await node.hub.ask(session, SERVER, Post(text="最後"))
+            assert lines[0]._direct is None, "something waits in the transport"
+            ann._socket.transport.resume_reading()
+            await ann.reached(last)
+            assert ann.texts[-1] == "最後"
+            await until(lambda: lines[0]._direct is not None)
+            host.see_out("ben")
+            assert lines[1]._direct is None, "it is being closed"
+            await cat._socket.close()
+            await until(lambda: lines[2]._direct is None)
+            await ben.gone()
 
 
 @pytest.mark.usefixtures("no_collector")
