@@ -621,7 +621,7 @@ class Host:
             self.presence.leased(await self._setting.store.leases(self.session))
         for person, seat in self.presence.newest.items():
             member = self.members.get(person)
-            if member is not None and stamp_of(seat) > stamp_of(member.seat):
+            if member is not None and seat != member.seat and stamp_of(seat) > stamp_of(member.seat):
                 member.tell(lambda connection: connection.close(Close.TAKEN_OVER))
         self.presence.tell(self.room, self.members.values(), now)
         self._tallies.tell(self.room, self.members.values())

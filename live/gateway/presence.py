@@ -47,14 +47,17 @@ class Presence:
         self.online: set[str] = set()
         self.newest: dict[str, str] = {}
         self.renewed = 0
+        self._seats: set[str] = set()
         self._waves = Waves()
         self._typing: dict[str, int] = {}
         self._told: dict[Level, Message] = {}
         self._news = Whisper()
 
-    def leased(self, seats: Iterable[str]) -> None:
+    def leased(self, seats: set[str]) -> None:
         """Take in the leases that the store holds: `person/stamp`."""
-        self.newest = {}
+        if seats == self._seats:  # in a crowd, the usual case
+            return
+        self._seats, self.newest = seats, {}
         for seat in sorted(seats, key=stamp_of):
             self.newest[person_of(seat)] = seat
         self.online = set(self.newest)
@@ -106,16 +109,16 @@ class Presence:
         waves = self._waves.counts(now, room.door.is_inside)
         inside = [person for person in self.online if room.door.is_inside(person)]
         votes, hidden = room.questions.counts(), room.session.settings.qa.counts_hidden
-        waiting = len(room.door.waiting())
-        here = sorted({*inside, *(self.online.intersection(room.door.waiting()))})
+        waiting = room.door.waiting()
+        here = sorted({*inside, *self.online.intersection(waiting)})
         for level in Level:
             staff = level is Level.STAFF
-            signals = Signals(waiting=waiting)
+            signals = Signals(waiting=len(waiting))
             if level >= Level.ADMITTED:
                 signals = Signals(
                     online=len(inside),
                     present=here if staff else None,
-                    waiting=waiting if staff else None,
+                    waiting=len(waiting) if staff else None,
                     waves=waves,
                     typing=list(self._typing)[:TYPING_MOST],
                     votes=votes if staff or not hidden else {},

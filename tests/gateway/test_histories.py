@@ -95,7 +95,7 @@ async def test_after_an_outage_everybody_is_present_at_the_first_look(own_redis)
             await until(lambda: presence.renewed == 0)
             await asyncio.to_thread(own_redis.start)
             own_redis.ask("DEL", f"leases:{{{session}}}")  # the grace was over
-            presence.online.clear()
+            presence.leased(set())
             await until(lambda: presence.online == {"saki"}, RENEW_MS / 2000)
 
 
