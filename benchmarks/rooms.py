@@ -3,8 +3,8 @@
 Every server gets the same load: real WebSockets of a client in C (`peers/load.c`), one of which
 publishes texts of 200 bytes that all others hear. Servers take turns; the cost of a delivery is the
 server process's user and system CPU divided by the deliveries that the client counted. Events come 25 ms
-apart and a thousand people are no crowd, so that batching helps nobody (`--viewers 1000`: it does). Madoi alone keeps every event on disk before it tells anybody; the
-others keep nothing.
+apart and a thousand people are no crowd, so that batching helps nobody; with `--viewers 1000` they are one,
+and it helps Madoi. Madoi alone keeps every event on disk before it tells anybody; the others keep nothing.
 
 Peers come from the registries: Socket.IO, `ws` and uWebSockets (as Bun carries and serves by it) by npm,
 uWebSockets driven from Python by PyPI's socketify, nchan by Debian. What is missing is left out and said.
