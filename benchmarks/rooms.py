@@ -298,11 +298,11 @@ def show_durable(
     head = f"{'':14}{'deliveries/s':>14}{'cores':>7}{'store':>7}{'p50 ms':>9}{'p99 ms':>9}"
     print(f"{head}  {'between':9}{'lost':>6}")
     for store, runs in found.items():
-        beside = f"{median(runs, 'store_cores'):.2f}" if store == "redis" else "–"
+        apart = f"{median(runs, 'store_cores'):.2f}" if store == "redis" else "–"
         lost = sum(run["expected"] - run["deliveries"] for run in runs)
         spread = f"{min(r['p99_ms'] for r in runs):.0f}–{max(r['p99_ms'] for r in runs):.0f}"
         print(
-            f"{store:14}{median(runs, 'per_second'):14,.0f}{median(runs, 'cores'):7.2f}{beside:>7}"
+            f"{store:14}{median(runs, 'per_second'):14,.0f}{median(runs, 'cores'):7.2f}{apart:>7}"
             f"{median(runs, 'p50_ms'):9.1f}{median(runs, 'p99_ms'):9.1f}  {spread:9}{lost:6.0f}"
         )
         if line[key] is None:  # the embedded store's, of this version
