@@ -95,7 +95,7 @@ sbom: $(venv)/audit/.installed $(node) ## dist/sbom-server.json and dist/sbom-cl
 client: $(client) ## The client's files, built into live/web/client
 
 clean: ## Forget everything that was installed or built (never ./data)
-	rm -rf $(venv) static/node_modules tests/obs/node_modules live/web/client live/media/*.so dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(venv) static/node_modules tests/obs/node_modules live/web/client live/*/*.so dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(venv)/.created:
 	$(say) "a Python environment in ./$(venv)"
@@ -106,7 +106,7 @@ $(venv)/.created:
 	@$(bin)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@touch $@
 
-$(venv)/.runtime: pyproject.toml hatch_build.py live/media/native/fanout.c | $(venv)/.created
+$(venv)/.runtime: pyproject.toml hatch_build.py live/media/native/fanout.c live/gateway/native/broadcast.c | $(venv)/.created
 	$(say) "Madoi and the Python packages that it runs on"
 	@$(bin)/python -m pip install --quiet --editable .
 	@touch $@

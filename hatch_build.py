@@ -1,7 +1,7 @@
-"""Builds the native fan-out with the package where that is possible, and never fails an install for it.
+"""Builds the native bodies with the package where that is possible, and never fails an install for it.
 
-It takes Linux, a C compiler (`CC`, else `cc`), Python's headers and libcrypto's (`libssl-dev`). Without them
-the package is pure Python: `madoi doctor` says which body sends.
+Both take Linux, a C compiler (`CC`, else `cc`) and Python's headers; media's fan-out takes libcrypto's too
+(`libssl-dev`). What cannot be built is served by its body in Python: `madoi doctor` says which are in use.
 """
 
 import os
@@ -15,12 +15,15 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("live/media/native/fanout.c")
-TARGET = Path("live/media/_fanout.abi3.so")
+EXTENSIONS = {
+    "live/media/native/fanout.c": ("live/media/_fanout.abi3.so", ["-lcrypto"]),
+    "live/gateway/native/broadcast.c": ("live/gateway/_broadcast.abi3.so", []),
+}
+"""By source: what it becomes, and the libraries that this takes."""
 
 
-class NativeFanout(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own parameter is of no use here
-    """Compiles one file; what it made goes into wheels, and lies in the tree for editable installs."""
+class NativeBodies(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own parameter is of no use here
+    """Compiles each file; what it made goes into wheels, and lies in the tree for editable installs."""
 
     PLUGIN_NAME = "custom"
 
@@ -28,17 +31,18 @@ class NativeFanout(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         """Compile, or say in one line why not."""
         del version
         root = Path(self.root)
-        problem = compile_native(root / SOURCE, root / TARGET)
-        if problem:
-            self.app.display_warning(f"native fan-out not built, the Python body serves: {problem}")
-            return
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["pure_python"] = False
-        build_data["tag"] = f"cp311-abi3-{platform}"
-        build_data["force_include"][str(root / TARGET)] = str(TARGET)
+        for source, (target, libraries) in EXTENSIONS.items():
+            problem = compile_native(root / source, root / target, libraries)
+            if problem:
+                self.app.display_warning(f"{source} not built, Python serves in its place: {problem}")
+                continue
+            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            build_data["pure_python"] = False
+            build_data["tag"] = f"cp311-abi3-{platform}"
+            build_data["force_include"][str(root / target)] = target
 
 
-def compile_native(source: Path, target: Path) -> str:
+def compile_native(source: Path, target: Path, libraries: list[str]) -> str:
     """Compile `source` into `target`, which is gone if that fails.
 
     Returns:
@@ -50,7 +54,7 @@ def compile_native(source: Path, target: Path) -> str:
     else:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             made = Path(folder) / target.name
-            problem = _compile(source, made)
+            problem = _compile(source, made, libraries)
             if not problem:
                 made.replace(target)  # a running server keeps the file it has open
     if problem:
@@ -58,13 +62,13 @@ def compile_native(source: Path, target: Path) -> str:
     return problem
 
 
-def _compile(source: Path, made: Path) -> str:
+def _compile(source: Path, made: Path, libraries: list[str]) -> str:
     command = [
         *shlex.split(os.environ.get("CC") or "cc"),
         *["-std=gnu11", "-O2", "-g0", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"],
         *shlex.split(os.environ.get("CFLAGS", "")),
         f"-I{sysconfig.get_path('include')}",
-        *["-o", str(made), str(source), "-lcrypto"],
+        *["-o", str(made), str(source), *libraries],
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # the compiler that the builder chose

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from live.curtain import Curtain
+from live.gateway.broadcast import broadcast_body
 from live.gateway.hub import Hub
 from live.gateway.serving import UVICORN, DrainingServer, listen
 from live.heap import spare_survivors, tidy
@@ -90,7 +91,9 @@ async def running(settings: Settings, port: int, seat: Seat = ALONE) -> AsyncIte
         )
         stack.push_async_callback(_stop, asyncio.create_task(keep_serving(store), name="serving"))
         numbers = Numbers()
-        hub = Hub(store, numbers=numbers, waiting=settings.limits.waiting)
+        hub = Hub(
+            store, numbers=numbers, waiting=settings.limits.waiting, broadcast=broadcast_body(settings.fanout)
+        )
         await hub.start()
         stack.push_async_callback(hub.close)
         register, rooms, outsiders = Register(store), HubRooms(hub), dict[str, set[str]]()

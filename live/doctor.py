@@ -7,12 +7,14 @@ import socket
 import sqlite3
 import time
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import redis
 
+from live.gateway import broadcast
 from live.iceurl import read_ice_url
 from live.machine import examine_machine, examine_public, examine_redis
 from live.media import cores, fanout
@@ -43,7 +45,8 @@ async def examine(settings: Settings, running: int | None) -> list[Finding]:
         _disk(settings),
         *examine_machine(),
         *await examine_public(settings, running=running is not None),
-        _fanout(settings),
+        _body(settings, "fan-out", fanout.native, fanout.native_problem, "a C compiler and libssl-dev"),
+        _body(settings, "broadcast", broadcast.native, broadcast.native_problem, "a C compiler"),
         _workers(settings),
         *await _media(settings, secret),
     ]
@@ -162,12 +165,13 @@ def _workers(settings: Settings) -> Finding:
     return Finding("media workers", True, says)
 
 
-def _fanout(settings: Settings) -> Finding:
+def _body(settings: Settings, name: str, native: ModuleType | None, problem: str, needs: str) -> Finding:
+    """Which body sends, of one that may be there in C."""
     if settings.fanout == "python":
-        return Finding("fan-out", True, "python body, as MADOI_FANOUT says")
-    if fanout.native is not None:
-        return Finding("fan-out", True, "native body")
-    why = f"{fanout.native_problem} (it needs a C compiler and libssl-dev at installation)"
+        return Finding(name, True, "python body, as MADOI_FANOUT says")
+    if native is not None:
+        return Finding(name, True, "native body")
+    why = f"{problem} (it needs {needs} at installation)"
     if settings.fanout == "native":
-        return Finding("fan-out", False, f"MADOI_FANOUT is native, but: {why}")
-    return Finding("fan-out", True, f"python body; the native one is not there: {why}")
+        return Finding(name, False, f"MADOI_FANOUT is native, but: {why}")
+    return Finding(name, True, f"python body; the native one is not there: {why}")

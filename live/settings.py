@@ -158,7 +158,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_json: Annotated[bool, _says("log one JSON object per line instead of text")] = False
     fanout: Annotated[
         Literal["auto", "native", "python"],
-        _says("what sends media: `native` (C), `python`, or `auto`: the native one where it is built"),
+        _says("what sends media and rooms' messages: `native` (C), `python`, or `auto`: C where it is built"),
     ] = "auto"
     media: Annotated[Media, _says("")] = Media()
     turn: Annotated[Turn, _says("")] = Turn()

@@ -22,8 +22,7 @@ from live.protocol.frames import Rate
 EXTENSION: Final = "madoi.direct"
 """Where the ASGI scope's ``extensions`` hold the `DirectProtocol`."""
 HIGH_WATER: Final = 64 * 1024
-"""Bytes that may wait in a transport; what comes after waits in the viewer's outbox, which has a rule."""
-LOW_WATER: Final = 16 * 1024
+"""Bytes waiting in a transport from which on a ping is not answered."""
 SLICE: Final = 4096
 """Bytes parsed at once; the loop reads up to 256 kB in one turn."""
 CONTROL: Final = Rate(20, 100)
@@ -77,6 +76,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         self.queue: Inbox = Inbox()  # type: ignore[assignment]
         self.changed: Callable[[], None] | None = None
         self.deflates = False
+        self.descriptor = -1
         self._takes = True
         self._control = Bucket(CONTROL)
         if self.config.ws_per_message_deflate:
@@ -92,9 +92,10 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bound what the transport holds."""
+        """Let the transport hold nothing but what the kernel has left of one write."""
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        # TLS transports pause from the limit on, the others above it.
+        self.transport.set_write_buffer_limits(0 if self.scheme == "ws" else 1)
 
     def data_received(self, data: bytes) -> None:
         """Parse slice by slice: once a slice has ended the line, the rest is not worth memory."""
@@ -108,7 +109,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         """Answer while the peer reads what it gets; a pong that waits for room is of no use to anybody."""
         pongs = b"".join(self.conn.data_to_send())
-        if self._bears() and self._takes:
+        if self._bears() and self.transport.get_write_buffer_size() < HIGH_WATER:
             self.transport.write(pongs)
 
     def handle_pong(self, event: Frame) -> None:
@@ -188,6 +189,8 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == 15  # noqa: PLR2004
             for extension in self.conn.extensions
         )
+        if self.scheme == "ws":
+            self.descriptor = self.transport.get_extra_info("socket").fileno()
         # A browser's headers are kilobytes, and nobody looks at them again.
         self.scope["headers"].clear()  # type: ignore[attr-defined] # uvicorn makes a list
         self.request.headers.clear()  # websockets' parser holds the request as long as it lives

@@ -11,11 +11,12 @@ import structlog
 
 from live.gateway.absence import Absences
 from live.gateway.acquaintance import STORE_AGAIN_SECONDS, Acquaintances
+from live.gateway.broadcast import Broadcast
 from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.gateway.presence import GRACE_SECONDS, RENEW_MS, Presence, stamp_of
 from live.gateway.tallies import Tallies
-from live.gateway.viewing import Blinding, Caller, Member, Replays, Wholes, deliver, seen_by
+from live.gateway.viewing import Blinding, Caller, Member, Members, Replays, Wholes, deliver, seen_by
 from live.gateway.writing import KEPT, Log, Outcome, Wish
 from live.protocol.codes import Close
 from live.protocol.frames import (
@@ -92,6 +93,7 @@ class Setting(msgspec.Struct, frozen=True):
         staged: Called with the session and what another node whispers about its stage.
         counts: Where it is counted what happens.
         waiting: How many may wait at one door.
+        broadcast: Sends a message to many lines.
     """
 
     store: Store
@@ -104,6 +106,7 @@ class Setting(msgspec.Struct, frozen=True):
     staged: Callable[[str, bytes], None]
     counts: Numbers
     waiting: int
+    broadcast: Broadcast
 
 
 class Host:
@@ -113,7 +116,7 @@ class Host:
         self.session = session
         self.log = Log(session, setting.store, setting.clock, setting.counts)
         self.log.heard = self._heard
-        self.members: dict[str, Member] = {}
+        self.members = Members()
         self.presence = Presence()
         self._tallies = Tallies()
         self._absences = Absences()
@@ -308,8 +311,8 @@ class Host:
             return
         if (older := self.members.get(member.caller.person)) is not None:
             older.tell(lambda connection: connection.close(Close.TAKEN_OVER))
-        self.members[member.caller.person] = member
         member.level = level
+        self.members[member.caller.person] = member
         member.tell(Connection.greeted)
         if member.greeted is not level:
             gone = self._gone(member, hello)
@@ -426,7 +429,7 @@ class Host:
         )
         for member in moved:
             self._late.setdefault(member, 0)
-        deliver([one for one in self.members.values() if one not in self._late], entries, self.people.cards)
+        deliver(self.members, entries, self.people.cards, self._setting.broadcast, self._late)
         if moved and not self._unsent:
             for member in moved:
                 self._tell_whole(member)
@@ -456,7 +459,7 @@ class Host:
                 del self.members[member.caller.person]
                 member.tell(lambda connection: connection.close(Close.REMOVED))
             elif level is not member.level:
-                member.level = level
+                self.members.move(member, level)
                 moved.add(member)
         return moved
 
@@ -603,6 +606,9 @@ class Host:
         if reached:
             member.push(self._notices[max(reached)], "notice")
 
+    def _broadcast(self, level: Level, message: Message, kind: str) -> None:
+        self._setting.broadcast(self.members.crowd(level), message, kind)
+
     # -- twice a second ----------------------------------------------------------------------------
 
     async def tick(self, now: int) -> None:
@@ -623,7 +629,7 @@ class Host:
             member = self.members.get(person)
             if member is not None and seat != member.seat and stamp_of(seat) > stamp_of(member.seat):
                 member.tell(lambda connection: connection.close(Close.TAKEN_OVER))
-        self.presence.tell(self.room, self.members.values(), now)
+        self.presence.tell(self.room, self._broadcast, now)
         self._tallies.tell(self.room, self.members.values())
 
     async def _renew(self, now: int) -> None:

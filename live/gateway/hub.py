@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 import structlog
 
+from live.gateway.broadcast import Broadcast, Line, broadcast_body, native_broadcast
 from live.gateway.host import PAGING, STAGE, TELLING, Change, Host, Setting
-from live.gateway.viewing import Blinding, Caller, Line, Member
+from live.gateway.viewing import Blinding, Caller, Member
 from live.gateway.writing import Log
 from live.protocol.codes import Close
 from live.protocol.frames import Card, Client, Hello, Server
@@ -71,6 +72,13 @@ class Hub:
 
     Start it in the running loop, close it before the store. `drain` first when there is time to be polite.
 
+    Args:
+        store: Where rooms lie.
+        clock: Milliseconds since 1970.
+        numbers: Where it is counted what happens.
+        waiting: How many may wait at one door.
+        broadcast: Sends a message to a crowd; the native body where it is built, if nothing is given.
+
     Attributes:
         counts: what happens here, for the metrics.
     """
@@ -81,9 +89,11 @@ class Hub:
         clock: Callable[[], int] = clock,
         numbers: Numbers | None = None,
         waiting: int = WAITING,
+        broadcast: Broadcast | None = None,
     ) -> None:
         self._store, self._waiting = store, waiting
         self.counts = numbers or Numbers()
+        self._broadcast = broadcast or broadcast_body("auto")
         self._clock = clock
         self._setting: Setting | None = None
         self._hosts: dict[str, asyncio.Task[Host]] = {}
@@ -112,6 +122,7 @@ class Hub:
             self._staged,
             self.counts,
             self._waiting,
+            self._broadcast,
         )
         self._ticking = asyncio.create_task(self._tick(), name="hub tick")
 
@@ -219,6 +230,7 @@ class Hub:
             "outbox_bytes": sum(waiting),
             "outbox_largest_bytes": max(waiting, default=0),
             "readers_behind": sum(size > 0 for size in waiting),
+            "broadcast_native": int(self._broadcast is native_broadcast),
         }
 
     async def erase(self, session: str) -> None:

@@ -5,13 +5,12 @@ Presence is a lease in the store, renewed by the node that holds the connection;
 the same people. Everything is aggregated and sent only when it changed, at most twice a second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from live.gateway.message import Message
-from live.gateway.viewing import Member
 from live.protocol.frames import Signals
 from rooms import Level, Room, SignalKind, Waves
 
@@ -103,8 +102,8 @@ class Presence:
         """What a level knows; for those who come later."""
         return self._told.get(level)
 
-    def tell(self, room: Room, members: Iterable[Member], now: int) -> None:
-        """Send each level what changed."""
+    def tell(self, room: Room, broadcast: Callable[[Level, Message, str], None], now: int) -> None:
+        """Send each level what changed, by a function of level, message and lossy kind."""
         self._typing = {person: until for person, until in self._typing.items() if until > now}
         waves = self._waves.counts(now, room.door.is_inside)
         inside = [person for person in self.online if room.door.is_inside(person)]
@@ -126,9 +125,7 @@ class Presence:
             message = Message.of(signals)
             if (older := self._told.get(level)) is None or older.plain != message.plain:
                 self._told[level] = message
-                for member in members:
-                    if member.level is level:
-                        member.push(message, "signals")
+                broadcast(level, message, "signals")
 
 
 def person_of(seat: str) -> str:

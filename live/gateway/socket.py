@@ -123,27 +123,42 @@ class _Line:
     looked at for that is little and lies together: `_direct` says that nothing else needs to be.
     """
 
-    __slots__ = ("_deflates", "_direct", "_dry", "_giving_up", "_visit", "_websocket", "_wire", "connection")
+    __slots__ = (
+        "_direct",
+        "_dry",
+        "_giving_up",
+        "_looking",
+        "_visit",
+        "_websocket",
+        "_wire",
+        "connection",
+        "deflates",
+        "descriptor",
+    )
 
     def __init__(self, websocket: WebSocket, connection: Connection) -> None:
         self.connection = connection
         self._websocket = websocket
-        self._direct: Callable[[bytes], None] | None = None
+        self._direct: Callable[[bytes | memoryview], None] | None = None
         self._dry: asyncio.Event | None = None
         self._visit: Visit | None = None
         self._giving_up: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._wire: DirectProtocol = websocket.scope["extensions"][EXTENSION]
         self._wire.begin(self.wake)
-        self._deflates = self._wire.deflates
+        self.deflates = self._wire.deflates
+        self.descriptor = -1
 
-    def send(self, message: Message, kind: str | None = None) -> None:
-        """Send a message: past the outbox when nothing waits there and the wire takes it."""
-        if (write := self._direct) is None:
+    def send(self, message: Message, kind: str | None = None, begun: int = 0) -> None:
+        """Send a message: past the outbox when nothing waits there and the wire takes it, or has begun to."""
+        write = self._wire.transport.write if begun else self._direct
+        if write is None:
             self.connection.send_ready(message, kind)
             self.wake()
             return
+        data = message.deflated if self.deflates else message.plain
         try:
-            write(message.deflated if self._deflates else message.plain)
+            write(memoryview(data)[begun:] if begun else data)
         except (OSError, RuntimeError):  # as in `DirectProtocol.write`
             self._wire.abort()
 
@@ -156,7 +171,10 @@ class _Line:
             self._dry.set()
         if connection.closing is not None:
             self._close(connection.closing)
-        self._direct = wire.transport.write if connection.clear and wire.ready else None
+        if connection.clear and wire.ready:
+            self._direct, self.descriptor = wire.transport.write, wire.descriptor
+        else:
+            self._direct, self.descriptor = None, -1
 
     def _close(self, code: Close) -> None:
         if not self.connection.waiting:
@@ -176,7 +194,7 @@ class _Line:
 
     async def run(self, socket: RoomSocket) -> None:
         """Read until the connection ends."""
-        self.wake()
+        self._look()
         try:
             while await self._read_one(socket):
                 self.wake()
@@ -185,20 +203,25 @@ class _Line:
             self.connection.close(Close.RESYNC)
             self.wake()
         finally:
-            if self._giving_up is not None:
-                self._giving_up.cancel()
+            for timer in (self._looking, self._giving_up):
+                if timer is not None:
+                    timer.cancel()
             self._wire.changed = self._direct = None
+            self.descriptor = -1
             if self._visit is not None:
                 self._visit.leave()
                 self._visit = None  # which knows us
 
+    def _look(self) -> None:
+        """Look at the clock, now and again at the deadline, which meanwhile moves with each message."""
+        self.connection.expire(_now())
+        self.wake()
+        if self.connection.closing is None:
+            due = (self.connection.deadline + 1) / 1000  # `_now` rounds down
+            self._looking = asyncio.get_running_loop().call_at(due, self._look)
+
     async def _read_one(self, socket: RoomSocket) -> bool:
-        try:
-            async with asyncio.timeout_at(self.connection.deadline / 1000):
-                message = await self._websocket.receive()
-        except TimeoutError:
-            self.connection.expire(_now())
-            return True
+        message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self.connection.close(Close.BYE)
             return False

@@ -6,10 +6,11 @@ a frame of their own. `rooms.sees` decides everything.
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from live.gateway.broadcast import Broadcast, Crowd, Line
 from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.protocol.frames import Card, Events, Seen, Snapshot
@@ -66,7 +67,7 @@ class Blinding:
     """Names that lead nowhere without the site's secret."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._mac = hmac.new(secret, digestmod="sha256")
         self._aliases: dict[tuple[str, str], str] = {}
 
     def alias(self, session: str, person: str) -> str:
@@ -84,29 +85,16 @@ class Blinding:
         return self._digest("key", session, person, nonce)[:24]
 
     def _digest(self, *parts: str) -> str:
-        text = "\x00".join(parts).encode()
-        return hmac.digest(self._secret, text, "sha256").hex()
-
-
-class Line(Protocol):
-    """A viewer's connection with the wire behind it."""
-
-    connection: Connection
-
-    def send(self, message: Message, kind: str | None = None) -> None:
-        """Send a message; of a lossy `kind` only the newest waits."""
-
-    def wake(self) -> None:
-        """The connection has outputs."""
-
-    async def drained(self) -> bool:
-        """Return when nothing waits in the outbox any more; False if the line is gone."""
+        mac = self._mac.copy()  # half the time of a digest from the secret
+        mac.update("\x00".join(parts).encode())
+        return mac.hexdigest()
 
 
 class Member:
     """One viewer: a line, and how much of the room it sees.
 
     Attributes:
+        line: Its line.
         push: Sends a message.
         drained: Returns when nothing waits in the outbox any more; False if the line is gone.
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
@@ -123,6 +111,7 @@ class Member:
         "drained",
         "greeted",
         "level",
+        "line",
         "names",
         "push",
         "seat",
@@ -133,6 +122,7 @@ class Member:
         self.caller = caller
         self.alias = alias
         self.names = frozenset({caller.person, alias})
+        self.line = line
         self.connection = line.connection
         self.push = line.send
         self.drained = line.drained
@@ -146,6 +136,38 @@ class Member:
         """Do something with the connection and see that its outputs are drained."""
         act(self.connection)
         self._wake()
+
+
+class Members(dict[str, Member]):
+    """The members of a room by person id, and as crowds: everybody of a level.
+
+    Crowds are collected anew when somebody has come, gone or moved to another level.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._crowds: dict[int, Crowd] = {}
+
+    def __setitem__(self, person: str, member: Member) -> None:
+        super().__setitem__(person, member)
+        self._crowds.clear()
+
+    def __delitem__(self, person: str) -> None:
+        super().__delitem__(person)
+        self._crowds.clear()
+
+    def move(self, member: Member, level: Level) -> None:
+        """Let a member see as much as a level does."""
+        member.level = level
+        self._crowds.clear()
+
+    def crowd(self, level: Level, apart: Collection[Member] = ()) -> Crowd:
+        """Everybody of a level but those who are `apart`."""
+        if apart:
+            return Crowd.of(one.line for one in self.values() if one.level is level and one not in apart)
+        if level not in self._crowds:
+            self._crowds[level] = Crowd.of(one.line for one in self.values() if one.level is level)
+        return self._crowds[level]
 
 
 class Cards:
@@ -211,11 +233,11 @@ def _strings(value: Any, found: set[str]) -> None:  # noqa: ANN401 - walks whate
         for name in value.__struct_fields__:
             if name not in PROSE:
                 _strings(getattr(value, name), found)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, item in value.items():
             _strings(key, found)
             _strings(item, found)
-    elif isinstance(value, Collection):
+    elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             _strings(item, found)
 
@@ -310,25 +332,28 @@ def _whole(level: Level, names: frozenset[str], room: Room, epoch: int, cards: C
     return Message.of(Snapshot(epoch=epoch, seq=room.seq, events=events, cards=people))  # type: ignore[arg-type] # the union of all events
 
 
-def deliver(members: Iterable[Member], entries: Sequence[Entry], cards: Cards) -> None:
-    """Send entries to everybody, as far as each may see them."""
+def deliver(
+    members: Members,
+    entries: Sequence[Entry],
+    cards: Cards,
+    broadcast: Broadcast,
+    late: Collection[Member] = (),
+) -> None:
+    """Send entries to everybody who is not `late`, as far as each may see them."""
     position = entries[-1].seq
     special = addressed(entries)
-    ready: list[Message | None] = [None] * len(Level)
-    made: set[Level] = set()
-    for member in members:
-        if special and special & member.names:
+    apart = set(late)
+    for member in members.values() if special else ():
+        if special & member.names and member not in late:
+            apart.add(member)
             seen = seen_by(member.level, member.names, entries)
             people = cards.named(event for entry in seen for event in entry.events)
             if seen:
                 member.push(Message.of(Events(seq=position, entries=seen, cards=people)))
-            continue
-        message = ready[member.level]
-        if message is None and member.level not in made:
-            made.add(member.level)
-            message = ready[member.level] = _for_level(member.level, entries, cards, position)
-        if message is not None:
-            member.push(message)
+    for level in Level:
+        crowd = members.crowd(level, apart)
+        if any(crowd) and (message := _for_level(level, entries, cards, position)) is not None:
+            broadcast(crowd, message, None)
 
 
 def _for_level(level: Level, entries: Sequence[Entry], cards: Cards, position: int) -> Message | None:

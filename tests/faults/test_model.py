@@ -208,10 +208,12 @@ class Page:
 class _Wire:
     """One connection of a page: what is written to an older one reaches nobody."""
 
+    descriptor, deflates = -1, False
+
     def __init__(self, page, connection):
         self.connection, self._page = connection, page
 
-    def send(self, message, kind=None):
+    def send(self, message, kind=None, _begun=0):
         if self._page.connection is self.connection and self._page.closed is None:
             self._page.send(message, kind)
 

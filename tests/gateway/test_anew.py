@@ -32,12 +32,14 @@ class Reader:
     most: ClassVar = 0
     """The most messages, each counted once, that waited to be read at the same time."""
 
+    descriptor, deflates = -1, False
+
     def __init__(self):
         self.connection = Connection(0, FAST)
         self.connection.receive(msgspec.json.encode(Hello(v=1, ticket="t")).decode(), 0, 0)
         self.snapshots, self.welcomes = [], []
 
-    def send(self, message, _kind=None):
+    def send(self, message, _kind=None, _begun=0):
         if message.payload.startswith(b'{"t":"snapshot"'):
             self.snapshots.append(message)
             self.unread[message] += 1

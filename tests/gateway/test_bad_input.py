@@ -249,10 +249,12 @@ async def test_a_listener_that_fails_and_a_fan_out_that_fails_send_people_to_res
         patient.viewer(session, "attendee:saki") as saki,
         patient.viewer(session, "moderator:mio") as mio,
     ):
-        patient.hub._find(session).members["saki"].push = None
+        members = patient.hub._find(session).members
+        members.crowd = None
         done = await mio.do(Post(text="hi"))
         assert isinstance(done, Done)
         assert await saki.gone() == await mio.gone() == Close.RESYNC
+        del members.crowd
         await asyncio.gather(saki.connect(), mio.connect())
         await asyncio.gather(saki.reached(done.seq), mio.reached(done.seq))
         assert saki.texts == mio.texts == ["hi"]

@@ -125,12 +125,14 @@ async def test_what_is_voided_and_asked_in_one_breath_is_refused(node):
 class Reader:
     """A viewer who reads page by page; between the first two, something happens."""
 
+    descriptor, deflates = -1, False
+
     def __init__(self, meanwhile):
         self.connection = Connection(0, FAST)
         self.frames = []
         self._meanwhile = meanwhile
 
-    def send(self, message, kind=None):
+    def send(self, message, kind=None, _begun=0):
         self.connection.send_ready(message, kind)
         self.wake()
 

@@ -97,10 +97,10 @@ async def test_a_line_is_written_to_directly_only_while_nothing_stands_against_i
             node.viewer(session, "attendee:cat", compression=None) as cat,
         ):
             host = node.hub._find(session)
-            lines = [host.members[one].push.__self__ for one in ("ann", "ben", "cat")]
+            lines = [host.members[one].line for one in ("ann", "ben", "cat")]
             await until(lambda: all(line._direct is not None for line in lines))
             ann._socket.transport.pause_reading()
-            while lines[0]._direct is not None:
+            while not lines[0].connection.waiting:
                 last = await node.hub.ask(session, SERVER, Post(text="長" * 990))
             last = await node.hub.ask(session, SERVER, Post(text="最後"))
             assert lines[0]._direct is None, "something waits in the transport"

@@ -7,6 +7,7 @@ import secrets
 import uvicorn
 from starlette.applications import Starlette
 
+from live.gateway.broadcast import broadcast_body
 from live.gateway.host import SERVER
 from live.gateway.hub import WAITING, Hub, clock
 from live.gateway.serving import UVICORN, DrainingServer, listen
@@ -36,9 +37,11 @@ async def authenticate(_session, ticket):
 class Gateway:
     """One node; several may share a store."""
 
-    def __init__(self, store, waiting=WAITING, **options):
+    def __init__(self, store, waiting=WAITING, body="auto", **options):
         self.now = 0
-        self.hub = Hub(store, clock=lambda: clock() + self.now, waiting=waiting)
+        self.hub = Hub(
+            store, clock=lambda: clock() + self.now, waiting=waiting, broadcast=broadcast_body(body)
+        )
         self._socket = RoomSocket(self.hub, authenticate, **options)
 
     async def __aenter__(self):

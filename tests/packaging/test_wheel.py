@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_an_sdist_becomes_the_same_wheel_without_node(tree, tmp_path):
     with tarfile.open(archive) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
         assert {"live/web/client/index.html", "static/package.json", "pyproject.toml", "README.md"} <= names
-        assert {"hatch_build.py", "live/media/native/fanout.c"} <= names
+        native = {"live/media/native/fanout.c", "live/gateway/native/broadcast.c"}
+        assert {"hatch_build.py"} | native <= names
         assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
         sdist.extractall(tmp_path / "unpacked", filter="data")
     unpacked = next((tmp_path / "unpacked").iterdir())
@@ -87,10 +89,30 @@ def test_a_compiler_that_fails_makes_a_wheel_for_everybody(tree, tmp_path):
     not (shutil.which("cc") and Path("/usr/include/openssl/evp.h").exists()),
     reason="no compiler, or no libssl-dev",
 )
-def test_a_compiler_makes_a_wheel_of_this_platform_whose_fan_out_loads(tree, tmp_path):
+def test_a_compiler_makes_a_wheel_of_this_platform_whose_native_bodies_load(tree, tmp_path):
     wheel = build(tree, tmp_path / "out", "--wheel", PATH=os.environ["PATH"], CC="cc", CFLAGS="-Werror")
     assert f"-cp311-abi3-{sysconfig.get_platform().replace('-', '_')}" in wheel.name
-    zipfile.ZipFile(wheel).extract("live/media/_fanout.abi3.so", tmp_path)
-    (tree / "live/media/_fanout.abi3.so").unlink()
-    native = module_from_spec(spec_from_file_location("_fanout", tmp_path / "live/media/_fanout.abi3.so"))
-    assert len(native.Sealer(bytes(16), bytes(12)).seal(bytes(12), b"body")) == 12 + 4 + 16
+    fanout, broadcast = (
+        loaded(name, wheel, tree, tmp_path) for name in ("live/media/_fanout", "live/gateway/_broadcast")
+    )
+    assert len(fanout.Sealer(bytes(16), bytes(12)).seal(bytes(12), b"body")) == 12 + 4 + 16
+    assert broadcast.send([-1], b"body") == [(0, 0)]
+
+
+def loaded(name: str, wheel: Path, tree: Path, folder: Path) -> ModuleType:
+    """Load an extension out of a wheel; nothing is left of it in the tree."""
+    zipfile.ZipFile(wheel).extract(f"{name}.abi3.so", folder)
+    (tree / f"{name}.abi3.so").unlink()
+    return module_from_spec(spec_from_file_location(Path(name).name, folder / f"{name}.abi3.so"))
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no compiler")
+def test_without_libcrypto_rooms_still_have_their_native_body(tree, tmp_path):
+    headers = tmp_path / "openssl"
+    headers.mkdir()
+    (headers / "evp.h").write_text("#error not here\n")
+    wheel = build(tree, tmp_path / "out", "--wheel", PATH=os.environ["PATH"], CC="cc", CFLAGS=f"-I{tmp_path}")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "live/gateway/_broadcast.abi3.so" in names
+    assert "live/media/_fanout.abi3.so" not in names
+    (tree / "live/gateway/_broadcast.abi3.so").unlink()

@@ -89,14 +89,18 @@ def test_doctor_shows_where_the_store_is_without_its_passwords(madoi, tmp_path):
     assert "canary" not in said
 
 
-def test_doctor_tells_which_body_sends_media(madoi, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("fan-out  ", "live.media.fanout"), ("broadcast", "live.gateway.broadcast")],
+)
+def test_doctor_tells_which_body_sends(madoi, tmp_path, monkeypatch, name, module):
     arguments = ("doctor", "--data", tmp_path, "--port", "0")
-    assert "ok   fan-out        python body" in madoi(*arguments, MADOI_FANOUT="python").output
-    monkeypatch.setattr("live.media.fanout.native", None)
-    assert "ok   fan-out        python body; the native one is not there" in madoi(*arguments).output
-    assert "BAD  fan-out" in madoi(*arguments, MADOI_FANOUT="native").output
-    monkeypatch.setattr("live.media.fanout.native", object())
-    assert "ok   fan-out        native body" in madoi(*arguments).output
+    assert f"ok   {name}      python body" in madoi(*arguments, MADOI_FANOUT="python").output
+    monkeypatch.setattr(f"{module}.native", None)
+    assert f"ok   {name}      python body; the native one is not there" in madoi(*arguments).output
+    assert f"BAD  {name}" in madoi(*arguments, MADOI_FANOUT="native").output
+    monkeypatch.setattr(f"{module}.native", object())
+    assert f"ok   {name}      native body" in madoi(*arguments).output
 
 
 def test_doctor_asks_the_turn_server(madoi, tmp_path):
