@@ -43,10 +43,16 @@ class Bucket:
             now: seconds on a clock that never goes back.
             count: tokens wanted.
         """
-        level = min(self._burst, self._level + max(0.0, now - self._at) * self._rate)
+        level = self._level
+        if now > self._at:
+            level += (now - self._at) * self._rate
+            level = min(level, self._burst)
         self._at = now
-        self._level = level - count if level >= count else level
-        return level >= count
+        if level < count:
+            self._level = level
+            return False
+        self._level = level - count
+        return True
 
 
 class Budget:

@@ -39,6 +39,13 @@ _STUN_LIMIT = 1500
 _COOKIE = b"\x21\x12\xa4\x42"
 _INTEGRITY_BYTES = 24
 _FINGERPRINT_BYTES = 8
+_FINGERPRINT_MASK = 0x5354554E
+_PAIR = struct.Struct("!HH")
+"""A message's or an attribute's type and length."""
+_MAPPED = struct.Struct("!HHBBH")
+_BINDING_REQUEST, _BINDING_SUCCESS = 0x0001, 0x0101
+_USERNAME, _MESSAGE_INTEGRITY, _XOR_MAPPED_ADDRESS, _USE_CANDIDATE = 0x0006, 0x0008, 0x0020, 0x0025
+_FINGERPRINT, _ICE_CONTROLLED = 0x8028, 0x8029
 
 
 class StunError(ValueError):
@@ -77,25 +84,81 @@ def is_stun(datagram: bytes) -> bool:
     return len(datagram) >= stun.HEADER_LENGTH and datagram[0] < 4 and datagram[4:8] == _COOKIE  # noqa: PLR2004  # RFC 7983's first range
 
 
-def read_request(datagram: bytes) -> tuple[stun.Message, str]:
-    """Reads a Binding request and gives our ufrag out of its USERNAME.
+class Request(NamedTuple):
+    """A Binding request, as far as a lite agent has to know it.
+
+    Attributes:
+        transaction: its id, 12 bytes.
+        ufrag: our fragment, out of USERNAME.
+        signed: what MESSAGE-INTEGRITY speaks for, empty if there is none.
+        integrity: what it says.
+        controlled: the peer takes us for the controlling side.
+        nominates: it has USE-CANDIDATE.
+    """
+
+    transaction: bytes
+    ufrag: str
+    signed: bytes
+    integrity: bytes
+    controlled: bool
+    nominates: bool
+
+    def is_proven(self, key: bytes) -> bool:
+        """Whether who asks knows the password (RFC 8489 §14.5)."""
+        return bool(self.signed) and hmac.compare_digest(
+            self.integrity, hmac.digest(key, self.signed, "sha1")
+        )
+
+
+def read_request(datagram: bytes) -> Request:
+    """Reads a Binding request; a library that reads all of STUN takes twice as long for what comes so often.
+
+    Of two attributes of a kind the first counts, and what stands behind MESSAGE-INTEGRITY is not proven by it
+    and not looked at, except FINGERPRINT, which ends the message (RFC 8489 §14).
 
     Raises:
         StunError: it is something else.
     """
-    if len(datagram) > _STUN_LIMIT:
-        raise StunError("longer than any check")
-    try:
-        message = stun.parse_message(datagram)
-    except (ValueError, struct.error, IndexError, KeyError) as error:
-        raise StunError("not a STUN message") from error
-    if message.message_class != stun.Class.REQUEST or message.message_method != stun.Method.BINDING:
+    if not stun.HEADER_LENGTH <= len(datagram) <= _STUN_LIMIT:
+        raise StunError("no check has such a length")
+    kind, length = _PAIR.unpack_from(datagram)
+    if kind != _BINDING_REQUEST or length != len(datagram) - stun.HEADER_LENGTH:
         raise StunError("not a Binding request")
-    username = message.attributes.get("USERNAME", "")
-    ufrag, colon, _ = username.partition(":")
-    if not colon:
+    found, signed = _attributes(datagram)
+    ufrag, colon, _ = found.get(_USERNAME, b"").partition(b":")
+    if not colon or not ufrag.isascii():
         raise StunError("no USERNAME of two fragments")
-    return message, ufrag
+    return Request(
+        datagram[8 : stun.HEADER_LENGTH],
+        ufrag.decode(),
+        signed,
+        found.get(_MESSAGE_INTEGRITY, b""),
+        _ICE_CONTROLLED in found,
+        _USE_CANDIDATE in found,
+    )
+
+
+def _attributes(datagram: bytes) -> tuple[dict[int, bytes], bytes]:
+    """The attributes as far as MESSAGE-INTEGRITY, and what that speaks for, empty if there is none."""
+    found: dict[int, bytes] = {}
+    signed = b""
+    at, size = stun.HEADER_LENGTH, len(datagram)
+    while at + 4 <= size:
+        kind, length = _PAIR.unpack_from(datagram, at)
+        end = at + 4 + length
+        if end > size:
+            raise StunError("an attribute reaches beyond the message")
+        if kind == _FINGERPRINT:
+            if datagram[at + 4 : end] != (zlib.crc32(datagram[:at]) ^ _FINGERPRINT_MASK).to_bytes(4):
+                raise StunError("FINGERPRINT does not match")
+            break
+        if not signed:
+            found.setdefault(kind, datagram[at + 4 : end])
+            if kind == _MESSAGE_INTEGRITY:
+                until = at + _INTEGRITY_BYTES - stun.HEADER_LENGTH
+                signed = datagram[:2] + until.to_bytes(2) + datagram[4:at]
+        at = end + (-length & 3)
+    return found, signed
 
 
 class Checked(NamedTuple):
@@ -106,7 +169,7 @@ class Checked(NamedTuple):
     nominated: bool
 
 
-def check(message: stun.Message, address: Address, password: str) -> Checked:
+def check(request: Request, address: Address, password: str) -> Checked:
     """Answers a Binding request (RFC 8445 §7.3).
 
     Raises:
@@ -114,12 +177,11 @@ def check(message: stun.Message, address: Address, password: str) -> Checked:
             make us talk to an address that did not ask.
     """
     key = password.encode()
-    if not message.check_message_integrity(key):
+    if not request.is_proven(key):
         raise StunError("MESSAGE-INTEGRITY does not match")
-    if "ICE-CONTROLLED" in message.attributes:
-        return Checked(_error(message, key, 487, "Role Conflict"), proven=False, nominated=False)
-    reply = success(message.transaction_id, address, key)
-    return Checked(reply, proven=True, nominated="USE-CANDIDATE" in message.attributes)
+    if request.controlled:
+        return Checked(_error(request, key, 487, "Role Conflict"), proven=False, nominated=False)
+    return Checked(success(request.transaction, address, key), proven=True, nominated=request.nominates)
 
 
 def success(transaction: bytes, address: Address, key: bytes) -> bytes:
@@ -132,40 +194,34 @@ def success(transaction: bytes, address: Address, key: bytes) -> bytes:
     six = ":" in host
     packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, host)
     mask = _COOKIE + transaction
-    masked = bytes(a ^ b for a, b in zip(packed, mask, strict=False))
-    mapped = struct.pack("!HHBBH", 0x0020, 4 + len(packed), 0, 2 if six else 1, port ^ 0x2112) + masked
-    head = struct.pack("!HH", 0x0101, len(mapped) + _INTEGRITY_BYTES) + mask
-    integrity = hmac.digest(key, head + mapped, "sha1")
-    length = len(mapped) + _INTEGRITY_BYTES + _FINGERPRINT_BYTES
-    whole = b"".join(
-        (
-            struct.pack("!HH", 0x0101, length),
-            mask,
-            mapped,
-            struct.pack("!HH", 0x0008, len(integrity)),
-            integrity,
-        )
-    )
-    return whole + struct.pack("!HHI", 0x8028, 4, zlib.crc32(whole) ^ 0x5354554E)
+    size = len(packed)
+    masked = (int.from_bytes(packed) ^ int.from_bytes(mask[:size])).to_bytes(size)
+    mapped = _MAPPED.pack(_XOR_MAPPED_ADDRESS, 4 + size, 0, 2 if six else 1, port ^ 0x2112) + masked
+    rest = mask + mapped
+    length = len(mapped) + _INTEGRITY_BYTES
+    integrity = hmac.digest(key, _PAIR.pack(_BINDING_SUCCESS, length) + rest, "sha1")
+    whole = _PAIR.pack(_BINDING_SUCCESS, length + _FINGERPRINT_BYTES) + rest
+    whole += _PAIR.pack(_MESSAGE_INTEGRITY, len(integrity)) + integrity
+    return whole + _PAIR.pack(_FINGERPRINT, 4) + (zlib.crc32(whole) ^ _FINGERPRINT_MASK).to_bytes(4)
 
 
-def farewell(message: stun.Message, password: str) -> bytes:
+def farewell(request: Request, password: str) -> bytes:
     """Tells a peer that no longer exists here so, by an error that ends its pair at once (RFC 8489 §6.3.4).
 
     Raises:
         StunError: MESSAGE-INTEGRITY is missing or wrong: it was never ours.
     """
     key = password.encode()
-    if not message.check_message_integrity(key):
+    if not request.is_proven(key):
         raise StunError("MESSAGE-INTEGRITY does not match")
-    return _error(message, key, 400, "Gone")
+    return _error(request, key, 400, "Gone")
 
 
-def _error(message: stun.Message, key: bytes, code: int, reason: str) -> bytes:
+def _error(request: Request, key: bytes, code: int, reason: str) -> bytes:
     error = stun.Message(
         stun.Method.BINDING,
         stun.Class.ERROR,
-        transaction_id=message.transaction_id,
+        transaction_id=request.transaction,
         attributes={"ERROR-CODE": (code, reason)},
     )
     error.add_message_integrity(key)

@@ -5,11 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from aioice import stun
-
 from live.media.budget import Budget
 from live.media.dtls import Certificate, Dtls, DtlsError
-from live.media.ice import Address, Changes, Credentials, Paths, check
+from live.media.ice import Address, Changes, Credentials, Paths, Request, check
 from live.media.negotiation import Offered, Remote
 from live.media.srtp import Srtp, SrtpError
 from live.sfu import PublicationSpec, Slot, Tier
@@ -132,9 +130,7 @@ class Peer:
         if self._send is not None and self.paths.chosen is not None:
             self._send(datagram, self.paths.chosen)
 
-    def take_check(
-        self, message: stun.Message, ufrag: str, address: Address, now: float
-    ) -> tuple[bool, Address | None]:
+    def take_check(self, request: Request, address: Address, now: float) -> tuple[bool, Address | None]:
         """Answers a connectivity check.
 
         Returns:
@@ -143,9 +139,9 @@ class Peer:
         Raises:
             StunError: it is not proven; nothing was sent.
         """
-        former = self.former is not None and ufrag == self.former.ufrag
+        former = self.former is not None and request.ufrag == self.former.ufrag
         known = self.former if former and self.former else self.local
-        checked = check(message, address, known.pwd)
+        checked = check(request, address, known.pwd)
         if self._send is not None:
             self._send(checked.reply, address)
         if not checked.proven:

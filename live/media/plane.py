@@ -464,17 +464,17 @@ class Plane:
     def _receive_check(self, datagram: bytes, address: Address) -> None:
         now = time.monotonic()
         try:
-            message, ufrag = read_request(datagram)
-            peer = self._by_ufrag.get(ufrag)
+            request = read_request(datagram)
+            peer = self._by_ufrag.get(request.ufrag)
             holder = self._by_address.get(address)
             if peer is None:
-                self._port.send(farewell(message, self._passwords.of(ufrag)), address)
+                self._port.send(farewell(request, self._passwords.of(request.ufrag)), address)
                 return
             if holder not in (None, peer) and _holds(holder, now):
                 self._strange += 1
                 return
             former = peer.former
-            proven, forgotten = peer.take_check(message, ufrag, address, now)
+            proven, forgotten = peer.take_check(request, address, now)
         except StunError:
             self._strange += 1
             return

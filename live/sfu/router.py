@@ -541,13 +541,15 @@ class Router(Generic[P]):
         return True
 
     def _receiver_report(self, viewer: Viewer[P], report: ReceiverReport, now: float) -> bool:
+        sources = {}
         for block in report.blocks:
-            if block.ssrc in viewer.tracks:
+            downtrack = viewer.tracks.get(block.ssrc)
+            if downtrack is not None:
+                sources[block.ssrc] = downtrack.point
                 seconds = round_trip(block.last_sr, block.delay, now)
                 viewer.round_trip = viewer.round_trip if seconds is None else seconds
-        tracks = [viewer.tracks[b.ssrc] for b in report.blocks if b.ssrc in viewer.tracks]
         line = viewer.line
-        counted = viewer.counts.count(report.blocks, {d.ssrc: d.point for d in tracks})
+        counted = viewer.counts.count(report.blocks, sources)
         measured = line.bandwidth.measured(now)
         lost = not measured and line.bandwidth.counted(*counted, line.spending, now)
         return lost and self._judge(viewer, now)

@@ -7,7 +7,7 @@ its own module, `live.sfu.twcc`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from live.sfu.contract import Malformed
@@ -30,6 +30,7 @@ _HEAD = struct.Struct("!BBH")
 _SENDER = struct.Struct("!IQIII")
 _BLOCK = struct.Struct("!IIIIII")
 _PAIR = struct.Struct("!II")
+_REMB_HEAD = struct.Struct("!BBH")
 
 
 @dataclass(slots=True)
@@ -134,16 +135,27 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
             raise Malformed("not RTCP version 2, or cut short")
         body = data[at + 4 : end]
         if first & 0x20:
-            if not body or not 0 < body[-1] <= len(body):
-                raise Malformed("padding reaches beyond the packet")
-            body = body[: -body[-1]]
+            body = _unpadded(body)
         at = end
-        for value in _values(kind, first & 0x1F, body, MAX_NACKED - nacked):
-            nacked += len(value.sequences) if isinstance(value, Nack) else 0
-            feedbacks += isinstance(value, TransportWide)
-            if not isinstance(value, TransportWide) or feedbacks <= MAX_FEEDBACKS:
-                found.append(value)
+        try:
+            if kind != RTPFB:
+                found += _values(kind, first & 0x1F, body)
+            elif first & 0x1F == _NACK:
+                nack = _nack(body, MAX_NACKED - nacked)
+                nacked += len(nack.sequences)
+                found.append(nack)
+            elif first & 0x1F == _TWCC and feedbacks < MAX_FEEDBACKS:
+                feedbacks += 1
+                found.append(TransportWide(body))
+        except struct.error:
+            raise Malformed("an RTCP packet is shorter than its type says") from None
     return found
+
+
+def _unpadded(body: bytes) -> bytes:
+    if not body or not 0 < body[-1] <= len(body):
+        raise Malformed("padding reaches beyond the packet")
+    return body[: -body[-1]]
 
 
 def weigh_rtcp(data: bytes) -> int:
@@ -165,23 +177,16 @@ def weigh_rtcp(data: bytes) -> int:
     return _FLOOD
 
 
-def _values(kind: int, count: int, body: bytes, nacked: int) -> Iterator[Feedback]:
-    try:
-        if kind == RR:
-            yield ReceiverReport(int.from_bytes(_need(body, 0, 4)), _blocks(body, 4, count))
-        elif kind == SR:
-            ssrc, ntp, timestamp, packets, octets = _SENDER.unpack_from(body)
-            yield SenderReport(ssrc, ntp, timestamp, packets, octets, _blocks(body, 24, count))
-        elif kind == BYE:
-            yield Bye(struct.unpack_from(f"!{count}I", body))
-        elif kind == RTPFB and count == _NACK:
-            yield _nack(body, nacked)
-        elif kind == RTPFB and count == _TWCC:
-            yield TransportWide(body)
-        elif kind == PSFB:
-            yield from _payload_specific(count, body)
-    except struct.error:
-        raise Malformed("an RTCP packet is shorter than its type says") from None
+def _values(kind: int, count: int, body: bytes) -> Sequence[Feedback]:
+    """What a packet other than transport feedback says; raises `struct.error` too."""
+    if kind == RR:
+        return (ReceiverReport(int.from_bytes(_need(body, 0, 4)), _blocks(body, 4, count)),)
+    if kind == SR:
+        ssrc, ntp, timestamp, packets, octets = _SENDER.unpack_from(body)
+        return (SenderReport(ssrc, ntp, timestamp, packets, octets, _blocks(body, 24, count)),)
+    if kind == PSFB:
+        return _payload_specific(count, body)
+    return (Bye(struct.unpack_from(f"!{count}I", body)),) if kind == BYE else ()
 
 
 def _need(body: bytes, at: int, size: int) -> bytes:
@@ -213,17 +218,18 @@ def _nack(body: bytes, most: int) -> Nack:
     return Nack(sender, media, tuple(sequences[:most]))
 
 
-def _payload_specific(count: int, body: bytes) -> Iterator[Feedback]:
+def _payload_specific(count: int, body: bytes) -> Sequence[Feedback]:
     sender, media = _PAIR.unpack_from(body)
+    if count == _REMB and body[8:12] == b"REMB":
+        number, exponent, low = _REMB_HEAD.unpack_from(body, 12)
+        mantissa = (exponent & 0x03) << 16 | low
+        return (Remb(sender, mantissa << (exponent >> 2), struct.unpack_from(f"!{number}I", body, 16)),)
     if count == _PLI:
-        yield KeyframeRequest(sender, media)
-    elif count == _FIR:
-        for at in range(8, len(body) - 7, 8):
-            yield KeyframeRequest(sender, int.from_bytes(body[at : at + 4]))
-    elif count == _REMB and body[8:12] == b"REMB":
-        number, exponent = struct.unpack_from("!BB", body, 12)
-        mantissa = (exponent & 0x03) << 16 | int.from_bytes(_need(body, 14, 2))
-        yield Remb(sender, mantissa << (exponent >> 2), struct.unpack_from(f"!{number}I", body, 16))
+        return (KeyframeRequest(sender, media),)
+    if count == _FIR:
+        entries = range(8, len(body) - 7, 8)
+        return [KeyframeRequest(sender, int.from_bytes(body[at : at + 4])) for at in entries]
+    return ()
 
 
 def packet(kind: int, count: int, body: bytes) -> bytes:

@@ -1,4 +1,5 @@
 import contextlib
+import struct
 
 import pytest
 from aioice import stun
@@ -33,9 +34,9 @@ def test_a_good_check_is_answered_with_the_address_we_saw() -> None:
     ours = Passwords(b"secret").fresh()
     datagram = _request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLING=1, USE_CANDIDATE=None)
     assert is_stun(datagram)
-    message, ufrag = read_request(datagram)
-    assert ufrag == ours.ufrag
-    checked = check(message, HERE, ours.pwd)
+    request = read_request(datagram)
+    assert request.ufrag == ours.ufrag
+    checked = check(request, HERE, ours.pwd)
     assert checked.proven
     assert checked.nominated
     reply = stun.parse_message(checked.reply)
@@ -60,27 +61,27 @@ def test_a_success_reads_as_the_library_would_have_written_it(transaction, host,
 
 def test_a_wrong_password_gets_no_answer() -> None:
     ours = Passwords(b"secret").fresh()
-    message, _ = read_request(_request(f"{ours.ufrag}:them", "wrong"))
+    request = read_request(_request(f"{ours.ufrag}:them", "wrong"))
     with pytest.raises(StunError):
-        check(message, HERE, ours.pwd)
+        check(request, HERE, ours.pwd)
 
 
 def test_a_controlled_peer_is_told_of_the_conflict_and_proves_nothing() -> None:
     ours = Passwords(b"secret").fresh()
-    message, _ = read_request(_request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLED=9))
-    checked = check(message, HERE, ours.pwd)
+    request = read_request(_request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLED=9))
+    checked = check(request, HERE, ours.pwd)
     assert not checked.proven
     assert stun.parse_message(checked.reply).error_code == 487
 
 
 def test_a_forgotten_peer_is_told_so_by_whoever_has_the_secret() -> None:
     ours = Passwords(b"secret").fresh()
-    message, ufrag = read_request(_request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLING=1))
-    reply = stun.parse_message(farewell(message, Passwords(b"secret").of(ufrag)))
+    request = read_request(_request(f"{ours.ufrag}:them", ours.pwd, ICE_CONTROLLING=1))
+    reply = stun.parse_message(farewell(request, Passwords(b"secret").of(request.ufrag)))
     assert reply.error_code == 400
     assert reply.check_message_integrity(ours.pwd.encode())
     with pytest.raises(StunError):
-        farewell(message, Passwords(b"another").of(ufrag))
+        farewell(request, Passwords(b"another").of(request.ufrag))
 
 
 @pytest.mark.parametrize("username", ["", "alone"])
@@ -144,4 +145,58 @@ def test_a_damaged_check_is_read_or_refused(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(StunError):
-        check(read_request(bytes(datagram))[0], HERE, ours.pwd)
+        check(read_request(bytes(datagram)), HERE, ours.pwd)
+
+
+_ATTRIBUTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "PRIORITY": st.integers(0, 2**32 - 1),
+        "ICE-CONTROLLING": st.integers(0, 2**64 - 1),
+        "ICE-CONTROLLED": st.integers(0, 2**64 - 1),
+        "USE-CANDIDATE": st.none(),
+        "SOFTWARE": st.text("abc", max_size=9),
+        "USERNAME": st.text("ab:é", max_size=9),
+    },
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_request_is_read_as_the_library_reads_it(data: st.DataObject) -> None:
+    """Whole or damaged: what we take the library takes, and we see the same in it."""
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes=data.draw(_ATTRIBUTES))
+    if data.draw(st.booleans()):
+        message.add_message_integrity(b"password")
+    datagram = bytearray(bytes(message))
+    for _ in range(data.draw(st.integers(0, 2))):
+        datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        theirs = stun.parse_message(bytes(datagram))
+    except (ValueError, IndexError, struct.error):
+        theirs = None
+    try:
+        ours = read_request(bytes(datagram))
+    except StunError:
+        if theirs is not None and theirs.message_class == stun.Class.REQUEST:
+            name = theirs.attributes.get("USERNAME", "").partition(":")
+            assert not name[1] or not name[0].isascii()
+        return
+    if theirs is None:
+        return  # an attribute that is none of our business
+    assert ours.transaction == theirs.transaction_id
+    assert ours.ufrag == theirs.attributes["USERNAME"].partition(":")[0]
+    assert ours.is_proven(b"password") == theirs.check_message_integrity(b"password")
+    assert ours.controlled == ("ICE-CONTROLLED" in theirs.attributes)
+    assert ours.nominates == ("USE-CANDIDATE" in theirs.attributes)
+
+
+def test_what_stands_behind_the_integrity_nominates_nobody() -> None:
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"USERNAME": "ufrag:them"})
+    message.add_message_integrity(b"password")
+    del message.attributes["FINGERPRINT"]
+    message.attributes |= {"USE-CANDIDATE": None, "ICE-CONTROLLED": 1}
+    request = read_request(bytes(message))
+    assert request.is_proven(b"password")
+    assert not request.nominates
+    assert not request.controlled
