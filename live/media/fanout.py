@@ -3,20 +3,23 @@
 import importlib
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from live.media.control import MediaRefused
 from live.media.ice import Changes
 from live.media.peer import Peer
-from live.media.srtp import RUN_LIMIT, SrtpError
+from live.media.srtp import RUN_LIMIT, SrtpError, Template
 from live.media.udp import Port
 from live.sfu import Fanout
+from live.sfu.contract import Cast, Head
 
 #: Datagrams that the kernel takes in one call (UDP_MAX_SEGMENTS).
 _SEGMENTS = 64
 
 #: Bytes of a fixed RTP header.
 _HEADER = 12
+
+H = TypeVar("H")
 
 #: What the extension must say it was made for: one that was compiled of older source would send nothing.
 INTERFACE = 3
@@ -89,46 +92,55 @@ class PythonFanout:
         sources: dict[str, list[Fanout[Peer]]] = {}
         for fanout in fanouts:
             sources.setdefault(fanout.source, []).append(fanout)
+        return sum(self._send_source(source, group) for source, group in sources.items())
+
+    def _send_source(self, source: str, group: Sequence[Fanout[Peer]]) -> int:
+        cast = group[0].cast
+        if cast is not None and all(fanout.cast is cast for fanout in group):
+            packets = [(fanout.head, fanout.body) for fanout in group if fanout.head is not None]
+            return self._send_cast(cast, source, packets)
+        queues: dict[Peer, list[tuple[bytes, bytes]]] = {}
+        for fanout in group:
+            for peer, header in fanout.headers:
+                queues.setdefault(peer, []).append((header, fanout.body))
+        return sum(self._send_queue(peer, source, queue) for peer, queue in queues.items())
+
+    def _send_cast(self, cast: Cast[Peer], source: str, packets: Sequence[tuple[Head, bytes]]) -> int:
+        """Sends everybody the same bodies; what does not depend on the viewer is done once."""
+        templates: dict[int, list[Template]] = {}
         went = 0
-        for source, group in sources.items():
-            for peer, queue in _queues(group):
-                went += self._send_queue(peer, source, queue)
+        for peer, row in cast.viewers:
+            srtp, address = peer.srtp, peer.paths.chosen
+            if srtp is None or address is None:
+                continue
+            tag = srtp.tag_length
+            if tag not in templates:
+                templates[tag] = list(_templates(packets, tag))
+            for template in templates[tag]:
+                try:
+                    sealed = srtp.seal_template(template, row)
+                except SrtpError:
+                    continue
+                if template.count == 1:
+                    self._port.send(sealed, address, source)
+                else:
+                    self._port.send_segments(sealed, template.size, address, source)
+                went += template.count
         return went
 
     def _send_queue(self, peer: Peer, source: str, queue: Sequence[tuple[bytes, bytes]]) -> int:
         srtp, address = peer.srtp, peer.paths.chosen
         if srtp is None or address is None:
             return 0
-        went = start = 0
-        while start < len(queue):
-            end = _run_end(queue, start, srtp.tag_length)
-            header, body = queue[start]
+        went = 0
+        for run in _runs(queue, srtp.tag_length):
+            size = _HEADER + len(run[0][1]) + srtp.tag_length
             try:
-                if end - start == 1:
-                    self._port.send(srtp.seal(header, body), address, source)
-                else:
-                    size = len(header) + len(body) + srtp.tag_length
-                    self._port.send_segments(srtp.seal_run(queue[start:end]), size, address, source)
-                went += end - start
+                self._port.send_segments(srtp.seal_run(run), size, address, source)
             except SrtpError:
-                pass
-            start = end
+                continue
+            went += len(run)
         return went
-
-
-def _queues(group: Sequence[Fanout[Peer]]) -> Iterator[tuple[Peer, list[tuple[bytes, bytes]]]]:
-    """Each viewer's headers and bodies, in order."""
-    cast, heads = group[0].cast, [fanout.head for fanout in group if fanout.head is not None]
-    if cast is not None and all(fanout.cast is cast for fanout in group):
-        bodies = [fanout.body for fanout in group]
-        for peer, headers in cast.headers(heads):
-            yield peer, list(zip(headers, bodies, strict=True))
-        return
-    queues: dict[Peer, list[tuple[bytes, bytes]]] = {}
-    for fanout in group:
-        for peer, header in fanout.headers:
-            queues.setdefault(peer, []).append((header, fanout.body))
-    yield from queues.items()
 
 
 class NativeFanout:
@@ -204,11 +216,28 @@ class NativeFanout:
         return 1
 
 
-def _run_end(queue: Sequence[tuple[bytes, bytes]], start: int, tag: int) -> int:
+def _templates(packets: Sequence[tuple[Head, bytes]], tag: int) -> Iterator[Template]:
+    for run in _runs(packets, tag):
+        try:
+            yield Template(run, tag)
+        except SrtpError:  # of an impossible length: nobody gets it
+            continue
+
+
+def _runs(packets: Sequence[tuple[H, bytes]], tag: int) -> Iterator[Sequence[tuple[H, bytes]]]:
+    """Headers, or what they are made of, and bodies, in runs as UDP segmentation wants them."""
+    start = 0
+    while start < len(packets):
+        end = _run_end(packets, start, tag)
+        yield packets[start:end]
+        start = end
+
+
+def _run_end(packets: Sequence[tuple[object, bytes]], start: int, tag: int) -> int:
     """Where the run that begins at `start` ends: after a shorter packet, before a longer one or a limit."""
-    size = len(queue[start][1])
-    limit = min(start + _SEGMENTS, start + RUN_LIMIT // (size + _HEADER + tag), len(queue))
+    size = len(packets[start][1])
+    limit = min(start + _SEGMENTS, start + RUN_LIMIT // (size + _HEADER + tag), len(packets))
     for at in range(start + 1, limit):
-        if len(queue[at][1]) != size:
-            return at + 1 if len(queue[at][1]) < size else at
+        if len(packets[at][1]) != size:
+            return at + 1 if len(packets[at][1]) < size else at
     return max(limit, start + 1)

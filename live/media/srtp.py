@@ -5,12 +5,15 @@ session, and libsrtp is called on it in place; that uses pylibsrtp's private nam
 which `tests/media/test_srtp.py` watches.
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pylibsrtp import Error, Policy, Session
 from pylibsrtp._binding import ffi, lib
+
+from live.sfu.contract import FIXED, Head
 
 #: The largest datagram the media plane sends or takes, bytes.
 DATAGRAM_LIMIT = 2048
@@ -97,6 +100,40 @@ def _call(function: Any, session: Any, packet: bytes | bytearray | memoryview, r
     return _buffer[: _length[0]]
 
 
+class Template:
+    """Packets to be sealed one right behind the other, as UDP segmentation wants them, for many viewers.
+
+    Args:
+        packets: what their headers are made of, and their bodies; sealed they fit `RUN_LIMIT`.
+        tag: bytes that protection adds to each.
+
+    Attributes:
+        count: how many packets.
+        size: bytes of the first, sealed; of the others too, but the last may be shorter.
+        packets: for each what writes it, where, and what; see `Srtp.seal_template`.
+        room: where they lie when they are sealed.
+
+    Raises:
+        SrtpError: one of them has an impossible length.
+    """
+
+    __slots__ = ("count", "packets", "room", "size")
+
+    def __init__(self, packets: Sequence[tuple[Head, bytes]], tag: int) -> None:
+        self.count = len(packets)
+        self.packets: list[tuple[Callable[..., None], int, Any, int, Head, bytes]] = []
+        end = 0
+        for head, body in packets:
+            size = FIXED.size + len(body)
+            if size > DATAGRAM_LIMIT - _TRAILER:
+                raise SrtpError("the packet's length is impossible")
+            write = struct.Struct(f"{FIXED.format}{len(body)}s").pack_into
+            self.packets.append((write, end, _room + end, size, head, body))
+            end += size + tag
+        self.size = FIXED.size + len(packets[0][1]) + tag
+        self.room = _buffer[:end]
+
+
 class Srtp:
     """Both directions of one DTLS association.
 
@@ -127,6 +164,26 @@ class Srtp:
     def seal(self, header: bytes, body: bytes) -> memoryview:
         """Encrypts and signs the RTP packet `header + body` without joining them first."""
         return _buffer[: self._seal_at(0, header, body)]
+
+    def seal_template(self, template: Template, row: tuple[int, int, int, int]) -> memoryview:
+        """Seals a template's packets under a viewer's numbers: the values of its `ROW`."""
+        pt, shift, later, ssrc = row
+        session, protect = self._send, lib.srtp_protect
+        for pack, offset, place, size, (first, marker, own, number, timestamp), body in template.packets:
+            pack(
+                _buffer,
+                offset,
+                first,
+                marker | (pt if own < 0 else own),
+                number + shift & 0xFFFF,
+                timestamp + later & 0xFFFFFFFF,
+                ssrc,
+                body,
+            )
+            _length[0] = size
+            if protect(session, place, _length):
+                raise SrtpError("libsrtp refused the packet")
+        return template.room
 
     def seal_run(self, packets: Sequence[tuple[bytes, bytes]]) -> memoryview:
         """Seals packets one right behind the other, as UDP segmentation wants them; they fit `RUN_LIMIT`."""
@@ -178,4 +235,4 @@ class Srtp:
         return opened
 
 
-__all__ = ["DATAGRAM_LIMIT", "RUN_LIMIT", "Error", "Srtp", "SrtpError", "SrtpKeys"]
+__all__ = ["DATAGRAM_LIMIT", "RUN_LIMIT", "Error", "Srtp", "SrtpError", "SrtpKeys", "Template"]

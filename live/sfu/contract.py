@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -175,25 +175,29 @@ class Cast(Generic[P]):
         self.prepared: object | None = None
         self._viewers: list[tuple[P, tuple[int, int, int, int]]] | None = None
 
-    def headers(self, heads: Sequence[Head]) -> Iterator[tuple[P, list[bytes]]]:
-        """Each viewer, with the 12 bytes of its fixed RTP header for each packet; for senders in Python."""
+    @property
+    def viewers(self) -> list[tuple[P, tuple[int, int, int, int]]]:
+        """Each peer with the values of its row; for senders in Python."""
         if self._viewers is None:
             self._viewers = list(zip(self.peers, ROW.iter_unpack(self.rows), strict=True))
-        pack = FIXED.pack
-        for peer, (pt, shift, later, ssrc) in self._viewers:
-            yield (
+        return self._viewers
+
+    def headers(self, head: Head) -> list[tuple[P, bytes]]:
+        """Each peer with the 12 bytes of its fixed RTP header; for senders in Python."""
+        first, marker, own, number, timestamp = head
+        return [
+            (
                 peer,
-                [
-                    pack(
-                        first,
-                        marker | (pt if own < 0 else own),
-                        number + shift & 0xFFFF,
-                        timestamp + later & 0xFFFFFFFF,
-                        ssrc,
-                    )
-                    for first, marker, own, number, timestamp in heads
-                ],
+                FIXED.pack(
+                    first,
+                    marker | (pt if own < 0 else own),
+                    number + shift & 0xFFFF,
+                    timestamp + later & 0xFFFFFFFF,
+                    ssrc,
+                ),
             )
+            for peer, (pt, shift, later, ssrc) in self.viewers
+        ]
 
     def without(self, peer: P) -> Cast[P]:
         """The same viewers but one, who is among them."""
@@ -257,7 +261,7 @@ class Fanout(Generic[P]):
     def headers(self) -> list[tuple[P, bytes]]:
         """(peer, the 12 bytes of its fixed RTP header), for those who do not read `cast` and `head`."""
         if self._headers is None and self.cast is not None and self.head is not None:
-            self._headers = [(peer, header) for peer, (header,) in self.cast.headers((self.head,))]
+            self._headers = self.cast.headers(self.head)
         return self._headers or []
 
     def __len__(self) -> int:
