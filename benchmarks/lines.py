@@ -317,19 +317,42 @@ async def speaker_switch(theatre: Theatre) -> Result:
 
 
 async def layer_switch(theatre: Theatre) -> Result:
-    """A viewer's layer is lowered by a second of heavy loss, and comes back on a line that is clean again."""
+    """A viewer's layer is lowered by a second of heavy loss, and comes back on a line that is clean again.
+
+    Gaps lie in such a second; how long a switch takes is told well, as nothing has queued.
+    """
+
+    def spoil(bad: bool) -> None:
+        theatre.wan.down.loss = 0.3 if bad else 0.0
+
+    return await _layer_switch(theatre, "layer_switch", spoil)
+
+
+async def layer_switch_narrow(theatre: Theatre) -> Result:
+    """The same by a line that is too narrow for a while.
+
+    Nothing is lost, so that a gap is the switch's own; what queued has made the player wait longer.
+    """
+
+    def spoil(bad: bool) -> None:
+        theatre.wan.down.rate = 300_000 if bad else 0
+
+    return await _layer_switch(theatre, "layer_switch_narrow", spoil)
+
+
+async def _layer_switch(theatre: Theatre, name: str, spoil: Callable[[bool], None]) -> Result:
     async with theatre.show() as (_, watching):
         await watching.reaches(CAMERA[0])
         await watching.start()
         switches: list[Switch] = []
         for _ in range(2):
             before = theatre.switches()
-            theatre.wan.down.loss = 0.3
+            spoil(True)
             lowered = asyncio.create_task(
                 theatre.switched(watching, before, lambda w, _: 0 < w < CAMERA[0], within=20)
             )
             await theatre.decided(before)
-            theatre.wan.down.loss = 0.0
+            spoil(False)
             switches.append(await lowered)
             before = theatre.switches()
             try:
@@ -338,7 +361,7 @@ async def layer_switch(theatre: Theatre) -> Result:
                 break
             switches.append(back)
         more = summary(switches) | {"came_back": len(switches) // 2}
-        return Result("layer_switch", await watching.seen(), more=more)
+        return Result(name, await watching.seen(), more=more)
 
 
 def summary(switches: list[Switch]) -> dict[str, float | str]:
@@ -445,6 +468,7 @@ SCENARIOS: dict[str, Callable[[Theatre], Awaitable[Result]]] = {
         narrow,
         speaker_switch,
         layer_switch,
+        layer_switch_narrow,
         outage,
         outage_firefox,
         outage_publisher,
