@@ -3,12 +3,13 @@
 import time
 from typing import NamedTuple
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.firefox import Firefox
 from tests.browser.people import FirefoxGuest, Guest, press_at_once
 from tests.browser.test_session import sent, watches
-from tests.browser.watching import frames, received
+from tests.browser.watching import energy, frames, received
 from tests.kit.polling import until
 
 
@@ -234,3 +235,46 @@ async def test_a_camera_that_nobody_watches_is_not_sent_and_wakes_for_the_first_
     await watches(aoi, 1)
     assert not await at_rest()
     assert sara.troubles == aoi.troubles == []
+
+
+NO_SOUND_BEFORE_A_TOUCH = """
+(() => {
+  let touched = false;
+  for (const kind of ['click', 'keydown']) window.addEventListener(kind, () => { touched = true; }, true);
+  const real = HTMLMediaElement.prototype.play;
+  HTMLMediaElement.prototype.play = function () {
+    const allowed = touched || !(this instanceof HTMLAudioElement);
+    return allowed ? real.call(this) : Promise.reject(new DOMException('not yet', 'NotAllowedError'));
+  };
+})();
+"""
+"""The page finds a browser that does as browsers may do where nobody has touched the page."""
+
+
+@pytest.mark.parametrize("how", ["button", "elsewhere", "key"])
+async def test_who_comes_back_hears_at_the_first_touch(chromium, server, how):
+    session = server.make_session("講義")
+    server.move(session.id, "live")
+    sara, aoi = await Guest.at(chromium), await Guest.at(chromium)
+    await sara.enter(server.page(session.id, server.ticket(session.id, "speaker", "佐藤")), "佐藤")
+    await sent(sara)
+    await aoi.page.context.add_init_script(NO_SOUND_BEFORE_A_TOUCH)
+    await aoi.enter(server.page(session.id, server.ticket(session.id, "attendee", "青木")), "青木")
+    await watches(aoi, 1)
+    await aoi.page.reload()
+    await expect(aoi.see("sound-on")).to_be_visible(timeout=20_000)
+    await until(lambda: moved(aoi), within=20, every=0.5)
+    assert energy(await aoi.rows()) == 0
+    if how == "button":
+        await aoi.see("sound-on").click()
+    elif how == "elsewhere":
+        await aoi.see("tab-questions").click()
+    else:
+        await aoi.page.keyboard.press("Tab")
+    await watches(aoi, 1)
+    await expect(aoi.see("sound-on")).to_be_hidden()
+
+
+async def moved(guest):
+    """Whether sound has arrived, played or not."""
+    return any(row["packets"] > 20 for row in received(await guest.rows(), "audio"))

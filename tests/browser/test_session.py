@@ -24,10 +24,10 @@ async def sent(guest, seconds=30):
 
 async def watches(guest, speakers, seconds=40):
     """Wait until pictures of so many speakers are decoded and still rising, and sound has arrived."""
-    before = {"frames": []}
+    before = {"frames": [], "rows": []}
 
     async def rising():
-        rows = await guest.rows()
+        rows = before["rows"] = await guest.rows()
         now, old = frames(rows), before["frames"]
         before["frames"] = now
         moving = (
@@ -37,7 +37,10 @@ async def watches(guest, speakers, seconds=40):
         )
         return moving and energy(rows) > 0
 
-    await until(rising, within=seconds, every=1.0)
+    try:
+        await until(rising, within=seconds, every=1.0)
+    except TimeoutError:
+        raise AssertionError(before) from None  # what came, and what did not
 
 
 async def test_a_session_from_backstage_to_the_last_answer(chromium, server):

@@ -1,3 +1,4 @@
+import type { Signal } from "@preact/signals";
 import { MicOff, Presentation, RotateCw, VideoOff, Volume2 } from "lucide-preact";
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -16,6 +17,8 @@ import { useVisit } from "./visit.ts";
 
 /** How long a camera may bring no frame before its tile shows the name instead of a frozen face, in milliseconds. */
 const STALE_MS = 3_000;
+/** What a browser takes for a touch of the page. */
+const TOUCHES = ["click", "keydown"] as const;
 /** How long its first frame is waited for, before it is taken for a camera that is off, in milliseconds. */
 const FIRST_MS = 6_000;
 
@@ -132,6 +135,7 @@ function Tile({ person, source }: { person: string; source: Source }) {
 /** Everybody's sound, wherever the tiles are. */
 export function Sounds() {
   const visit = useVisit();
+  useSoundAtTouch(visit.media.silenced);
   const stage = visit.view.value?.stage ?? {};
   return (
     <div hidden>
@@ -140,6 +144,21 @@ export function Sounds() {
       ))}
     </div>
   );
+}
+
+/** A browser that plays nothing before somebody has touched the page is asked again at the next touch, wherever. */
+function useSoundAtTouch(silenced: Signal<boolean>) {
+  const { value } = silenced;
+  useEffect(() => {
+    if (!value) return;
+    const touched = () => {
+      silenced.value = false;
+    };
+    for (const kind of TOUCHES) document.addEventListener(kind, touched, true);
+    return () => {
+      for (const kind of TOUCHES) document.removeEventListener(kind, touched, true);
+    };
+  }, [value]);
 }
 
 function Sound({ track, person }: { track: MediaStreamTrack; person: string }) {
@@ -157,13 +176,12 @@ function Sound({ track, person }: { track: MediaStreamTrack; person: string }) {
           if (error instanceof DOMException && error.name === "NotAllowedError") silenced.value = true;
         },
       );
-    void play();
     return silenced.subscribe((on) => {
-      if (!on) void play();
+      if (!on) void play(); // now, if it is allowed
     });
   }, [track]);
   // biome-ignore lint/a11y/useMediaCaption: live speech has no caption track yet
-  return <audio ref={ref} autoPlay data-person={person} data-source="microphone" />;
+  return <audio ref={ref} data-person={person} data-source="microphone" />;
 }
 
 /** Who is to be seen, and where: side by side, under a screen, or one alone. */
