@@ -31,12 +31,12 @@ class NativeBodies(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         """Compile, or say in one line why not."""
         del version
         root = Path(self.root)
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         for source, (target, libraries) in EXTENSIONS.items():
             problem = compile_native(root / source, root / target, libraries)
             if problem:
                 self.app.display_warning(f"{source} not built, Python serves in its place: {problem}")
                 continue
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["pure_python"] = False
             build_data["tag"] = f"cp311-abi3-{platform}"
             build_data["force_include"][str(root / target)] = target

@@ -21,7 +21,7 @@ from live.protocol.frames import Rate
 
 EXTENSION: Final = "madoi.direct"
 """Where the ASGI scope's ``extensions`` hold the `DirectProtocol`."""
-HIGH_WATER: Final = 64 * 1024
+PING_BACKLOG: Final = 64 * 1024
 """Bytes waiting in a transport from which on a ping is not answered."""
 SLICE: Final = 4096
 """Bytes parsed at once; the loop reads up to 256 kB in one turn."""
@@ -107,9 +107,9 @@ class DirectProtocol(WebSocketsSansIOProtocol):
                 self._tell()
 
     def handle_ping(self) -> None:
-        """Answer while the peer reads what it gets; a pong that waits for room is of no use to anybody."""
+        """Answer, unless much waits: behind that a pong is of no use to anybody."""
         pongs = b"".join(self.conn.data_to_send())
-        if self._bears() and self.transport.get_write_buffer_size() < HIGH_WATER:
+        if self._bears() and self.transport.get_write_buffer_size() < PING_BACKLOG:
             self.transport.write(pongs)
 
     def handle_pong(self, event: Frame) -> None:

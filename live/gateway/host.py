@@ -289,7 +289,7 @@ class Host:
                 hello = msgspec.structs.replace(hello, seq=rows[-1].seq)
                 try:
                     async with asyncio.timeout(PAGE_SECONDS):
-                        if not await member.drained():
+                        if not await member.line.drained():
                             return None
                 except TimeoutError:
                     return None
@@ -545,7 +545,7 @@ class Host:
         """Wait until a member has taken what it was sent, but not for long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TELLING_SECONDS):
-                await member.drained()
+                await member.line.drained()
 
     def _welcome(self, member: Member, lost: int = 0) -> None:
         caller = member.caller

@@ -5,7 +5,8 @@ a frame of their own. `rooms.sees` decides everything.
 """
 
 import hmac
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import UserDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, ValuesView
 from typing import Any
 
 import msgspec
@@ -95,8 +96,8 @@ class Member:
 
     Attributes:
         line: Its line.
-        push: Sends a message.
-        drained: Returns when nothing waits in the outbox any more; False if the line is gone.
+        connection: What that says.
+        push: Sends a message by it.
         seat: Name of the lease, `person/stamp`; of two seats of a person the later stamp holds.
         level: What it sees now.
         tallies: What it was last told of each poll.
@@ -104,11 +105,9 @@ class Member:
     """
 
     __slots__ = (
-        "_wake",
         "alias",
         "caller",
         "connection",
-        "drained",
         "greeted",
         "level",
         "line",
@@ -125,28 +124,27 @@ class Member:
         self.line = line
         self.connection = line.connection
         self.push = line.send
-        self.drained = line.drained
         self.seat = f"{caller.person}/{stamp}"
         self.level = Level.EVERYONE
         self.tallies: dict[str, Message] = {}
         self.greeted: Level | None = None
-        self._wake = line.wake
 
     def tell(self, act: Callable[[Connection], None]) -> None:
         """Do something with the connection and see that its outputs are drained."""
         act(self.connection)
-        self._wake()
+        self.line.wake()
 
 
-class Members(dict[str, Member]):
+class Members(UserDict[str, Member]):
     """The members of a room by person id, and as crowds: everybody of a level.
 
-    Crowds are collected anew when somebody has come, gone or moved to another level.
+    Crowds are collected anew when somebody has come, gone or moved to another level; whatever changes a
+    `UserDict` comes by the two methods below.
     """
 
     def __init__(self) -> None:
+        self._crowds: dict[Level, Crowd] = {}
         super().__init__()
-        self._crowds: dict[int, Crowd] = {}
 
     def __setitem__(self, person: str, member: Member) -> None:
         super().__setitem__(person, member)
@@ -155,6 +153,10 @@ class Members(dict[str, Member]):
     def __delitem__(self, person: str) -> None:
         super().__delitem__(person)
         self._crowds.clear()
+
+    def values(self) -> ValuesView[Member]:
+        """Everybody, without a look-up for each of thousands."""
+        return self.data.values()
 
     def move(self, member: Member, level: Level) -> None:
         """Let a member see as much as a level does."""

@@ -84,7 +84,7 @@ def is_stun(datagram: bytes) -> bool:
     return len(datagram) >= stun.HEADER_LENGTH and datagram[0] < 4 and datagram[4:8] == _COOKIE  # noqa: PLR2004  # RFC 7983's first range
 
 
-class Request(NamedTuple):
+class BindingRequest(NamedTuple):
     """A Binding request, as far as a lite agent has to know it.
 
     Attributes:
@@ -110,7 +110,7 @@ class Request(NamedTuple):
         )
 
 
-def read_request(datagram: bytes) -> Request:
+def read_request(datagram: bytes) -> BindingRequest:
     """Reads a Binding request; a library that reads all of STUN takes twice as long for what comes so often.
 
     Of two attributes of a kind the first counts, and what stands behind MESSAGE-INTEGRITY is not proven by it
@@ -128,7 +128,7 @@ def read_request(datagram: bytes) -> Request:
     ufrag, colon, _ = found.get(_USERNAME, b"").partition(b":")
     if not colon or not ufrag.isascii():
         raise StunError("no USERNAME of two fragments")
-    return Request(
+    return BindingRequest(
         datagram[8 : stun.HEADER_LENGTH],
         ufrag.decode(),
         signed,
@@ -169,7 +169,7 @@ class Checked(NamedTuple):
     nominated: bool
 
 
-def check(request: Request, address: Address, password: str) -> Checked:
+def check(request: BindingRequest, address: Address, password: str) -> Checked:
     """Answers a Binding request (RFC 8445 §7.3).
 
     Raises:
@@ -205,7 +205,7 @@ def success(transaction: bytes, address: Address, key: bytes) -> bytes:
     return whole + _PAIR.pack(_FINGERPRINT, 4) + (zlib.crc32(whole) ^ _FINGERPRINT_MASK).to_bytes(4)
 
 
-def farewell(request: Request, password: str) -> bytes:
+def farewell(request: BindingRequest, password: str) -> bytes:
     """Tells a peer that no longer exists here so, by an error that ends its pair at once (RFC 8489 §6.3.4).
 
     Raises:
@@ -217,7 +217,7 @@ def farewell(request: Request, password: str) -> bytes:
     return _error(request, key, 400, "Gone")
 
 
-def _error(request: Request, key: bytes, code: int, reason: str) -> bytes:
+def _error(request: BindingRequest, key: bytes, code: int, reason: str) -> bytes:
     error = stun.Message(
         stun.Method.BINDING,
         stun.Class.ERROR,

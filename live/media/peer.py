@@ -7,7 +7,7 @@ from typing import Literal
 
 from live.media.budget import Budget
 from live.media.dtls import Certificate, Dtls, DtlsError
-from live.media.ice import Address, Changes, Credentials, Paths, Request, check
+from live.media.ice import Address, BindingRequest, Changes, Credentials, Paths, check
 from live.media.negotiation import Offered, Remote
 from live.media.srtp import Srtp, SrtpError
 from live.sfu import PublicationSpec, Slot, Tier
@@ -130,7 +130,9 @@ class Peer:
         if self._send is not None and self.paths.chosen is not None:
             self._send(datagram, self.paths.chosen)
 
-    def take_check(self, request: Request, address: Address, now: float) -> tuple[bool, Address | None]:
+    def take_check(
+        self, request: BindingRequest, address: Address, now: float
+    ) -> tuple[bool, Address | None]:
         """Answers a connectivity check.
 
         Returns:

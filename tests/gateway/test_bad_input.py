@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from live.gateway.connection import OUTBOX_BYTES
-from live.gateway.direct import HIGH_WATER
+from live.gateway.direct import PING_BACKLOG
 from live.gateway.host import SERVER
 from live.protocol.codes import SUBPROTOCOL, Close
 from live.protocol.frames import Done, Limits, Rate, Refused
@@ -214,7 +214,7 @@ async def test_asvs_15_2_2_who_floods_and_reads_nothing_is_cut_off(patient, what
         flooding = asyncio.create_task(asyncio.to_thread(stuck.pour, chunk, POURED))
         most, longest = await watched(patient, flooding)
         assert await flooding < POURED
-        assert most <= 2 * HIGH_WATER
+        assert most <= 2 * PING_BACKLOG
         assert longest < 1
         await still_hears(canary, mio)
         await until(lambda: set(patient.server.server_state.connections) <= others, within=20)

@@ -1,5 +1,6 @@
 """The real `madoi serve` as a process of its own: ephemeral ports, own data, killed and restarted at will."""
 
+import contextlib
 import json
 import os
 import re
@@ -43,7 +44,7 @@ class MadoiServer:
         self.data, self.store = data, store
         self.port = free_port()
         several = settings.get("media_workers", "1") != "1"
-        self.media_port = 0 if several else free_port(socket.SOCK_DGRAM)
+        self.media_port = 0 if several else free_media_port()
         self.url = f"http://localhost:{self.port}"
         self.log = data.parent / f"{data.name}.log"
         self._settings = settings
@@ -171,6 +172,16 @@ class MadoiServer:
         """Move a session as the organiser."""
         answer = self.ask("POST", f"/api/sessions/{session}/state", {"state": state})
         assert answer.status_code == 200, answer.text
+
+
+def free_media_port() -> int:
+    """A port that was free a moment ago for UDP and for TCP: media takes both."""
+    while True:
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind(("", 0))
+            with contextlib.suppress(OSError):
+                udp.bind(tcp.getsockname())
+                return int(udp.getsockname()[1])
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from live.cli import main
 from live.settings import leaves, variable
-from tests.kit.server import TOKEN, free_port
+from tests.kit.server import TOKEN, free_media_port, free_port
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_misspelt_setting_is_told(madoi):
 
 
 def test_doctor_finds_a_taken_port_and_a_store_that_cannot_be(madoi, tmp_path):
-    port, media = free_port(), free_port(socket.SOCK_DGRAM)
+    port, media = free_port(), free_media_port()
     arguments = ("doctor", "--port", port, "--data", tmp_path)
     well = madoi(*arguments, MADOI_MEDIA_PORT=str(media))
     assert "ok   store" in well.output

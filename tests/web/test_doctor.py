@@ -3,7 +3,6 @@
 import asyncio
 import re
 import resource
-import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from live.settings import Settings, leaves, variable
 from live.stores.servers import ServerFacts
 from tests.kit.line import Line
 from tests.kit.redis import RedisServer
-from tests.kit.server import free_port
+from tests.kit.server import free_media_port, free_port
 
 WELL = ServerFacts(
     "7.0.15",
@@ -162,7 +161,7 @@ async def own_http():
 def test_each_line_is_marked_and_only_failures_fail(monkeypatch, careless, tmp_path):
     for key, _, _ in leaves():
         monkeypatch.delenv(variable(key), raising=False)
-    environ = {"MADOI_MEDIA_PORT": str(free_port(socket.SOCK_DGRAM)), "MADOI_MEDIA_WORKERS": "1"}
+    environ = {"MADOI_MEDIA_PORT": str(free_media_port()), "MADOI_MEDIA_WORKERS": "1"}
     arguments = ("doctor", "--data", str(tmp_path), "--port", str(free_port()))
     well = CliRunner().invoke(main, arguments, env=environ)
     assert well.exit_code == 0, well.output

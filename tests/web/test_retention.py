@@ -1,6 +1,5 @@
 """What a session's page promises about keeping is what happens: class A is gone ten minutes after the end."""
 
-import socket
 import sqlite3
 
 import msgspec
@@ -18,7 +17,7 @@ from rooms import Settings as RoomSettings
 from rooms.chat import Post
 from rooms.queue import Approve, Ask, Vote
 from tests.kit.polling import until
-from tests.kit.server import MadoiServer, free_port
+from tests.kit.server import MadoiServer, free_media_port
 
 CANARY = "カナリア-ことば-7741"
 MINUTE, DAY = 60_000, 24 * 3_600_000
@@ -73,9 +72,7 @@ def test_only_the_organiser_erases(server):
 async def test_class_c_leaves_the_organisers_record(tmp_path):
     """Questions that nobody asked, and who was there: a week after the end, and for ever after."""
     folder = tmp_path / "data"
-    settings = Settings(
-        data=str(folder), media=msgspec.structs.replace(Media(), port=free_port(socket.SOCK_DGRAM))
-    )
+    settings = Settings(data=str(folder), media=msgspec.structs.replace(Media(), port=free_media_port()))
     async with running(settings, 0) as server:
         desk, real = server.desk, server.desk.now
         record = new_record(NewSession(title="講義", retention="C"), int(real() * 1000))
@@ -142,7 +139,7 @@ async def test_who_deletes_their_data_is_gone_from_log_card_export_and_disk(tmp_
 async def test_the_server_itself_erases_what_is_over(tmp_path):
     """The whole server in this process, with a clock that is moved on by ten minutes."""
     settings = Settings(
-        data=str(tmp_path / "data"), media=msgspec.structs.replace(Media(), port=free_port(socket.SOCK_DGRAM))
+        data=str(tmp_path / "data"), media=msgspec.structs.replace(Media(), port=free_media_port())
     )
     async with running(settings, 0) as server:
         desk, real = server.desk, server.desk.now

@@ -17,10 +17,10 @@ import { useVisit } from "./visit.ts";
 
 /** How long a camera may bring no frame before its tile shows the name instead of a frozen face, in milliseconds. */
 const STALE_MS = 3_000;
-/** What a browser takes for a touch of the page. */
-const TOUCHES = ["click", "keydown"] as const;
 /** How long its first frame is waited for, before it is taken for a camera that is off, in milliseconds. */
 const FIRST_MS = 6_000;
+/** What a browser takes for a touch of the page. */
+const TOUCHES = ["click", "keydown"] as const;
 
 type Flow = "waiting" | "flowing" | "stale";
 
@@ -262,16 +262,8 @@ export function Stage({ compact }: { compact?: boolean }) {
         </p>
       )}
       {!cover && media === "refused" && <p class="stage-note">{t.mediaRefused}</p>}
-      {visit.media.silenced.value && (
-        <Button
-          class="stage-sound"
-          variant="primary"
-          icon={<Volume2 aria-hidden="true" />}
-          testid="sound-on"
-          onClick={() => {
-            visit.media.silenced.value = false;
-          }}
-        >
+      {visit.media.silenced.value && ( // a place to touch: see `useSoundAtTouch`
+        <Button class="stage-sound" variant="primary" icon={<Volume2 aria-hidden="true" />} testid="sound-on">
           {t.sound}
         </Button>
       )}
