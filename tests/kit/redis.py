@@ -135,6 +135,10 @@ class Replicated:
         self.master.start()
         self.replica.start()
         waited(self.linked)
+        # Linked is not fed yet: a master that did not see the first acknowledgement waits for the next one,
+        # a second later, and a replica that takes over within that second knows nothing at all.
+        self.master.ask("SET", "fed", "yes")
+        waited(lambda: self.replica.ask("GET", "fed"))
         conf = self._folder / "sentinel.conf"
         conf.write_text(
             f"port {self._port}\nbind 127.0.0.1\ndir {self._folder}\nlogfile sentinel.log\n"
@@ -149,7 +153,7 @@ class Replicated:
         return self
 
     def linked(self) -> bool:
-        """Whether the replica has everything so far and is fed."""
+        """Whether the replica has had a copy of everything and holds a line to the master."""
         return self.replica.info("replication").get("master_link_status") == "up"
 
     def cut_replica(self) -> None:
