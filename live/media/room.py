@@ -92,12 +92,12 @@ class MediaRoom:
         wanted = set(paths) if self.home else set()
         for path in self.outlets.keys() - wanted:
             self.outlets.pop(path).close()
-        self.router.relay(wanted)
+        self.router.siblings.name(wanted)
         for path in wanted - self.outlets.keys():
             self.outlets[path] = Outlet(path, self.name, self._present, self._wanted, self._rests)
 
     def _present(self) -> list[Forth]:
-        self.router.welcome_sibling()
+        self.router.siblings.welcome()
         publishers = [p for p in self.peers.values() if p.publishes and p.srtp is not None]
         return [
             Facts(self.facts or StageFacts(), self._revision),
@@ -108,11 +108,11 @@ class MediaRoom:
     def _wanted(self, publisher: str, packet: bytes) -> None:
         peer = self.peers.get(publisher)
         if peer is not None:
-            self.router.receive_from_sibling(peer, packet, time.monotonic())
+            self.router.siblings.receive(peer, packet, time.monotonic())
             self.flush()
 
     def _rests(self, sibling: str, resting: Resting) -> None:
-        self.router.rest_at_sibling(sibling, resting, time.monotonic())
+        self.router.siblings.rest(sibling, resting, time.monotonic())
         self.flush()
 
     def _say(self, said: Forth) -> None:

@@ -23,10 +23,10 @@ is free. Nobody receives their own publications.
 **The curtain.** ``open`` and on stage: to everyone. Backstage, or not open: only to ``behind`` viewers. Muted
 or veiled: to nobody. Neither on stage nor backstage: to nobody.
 
-**Siblings.** A room too large for one router has a home and siblings. The home's owner calls ``relay`` with
-their names, carries ``Outputs.relayed`` to each, where the publishers are published under stand-ins, and
-brings back the stand-ins' RTCP by ``receive_from_sibling`` and the layers that rest there by
-``rest_at_sibling``. The home's facts go the same way, in order with the packets, and so do its seats
+**Siblings.** A room too large for one router has a home and siblings. The home's owner names them by
+``router.siblings.name``, carries ``Outputs.relayed`` to each, where the publishers are published under
+stand-ins, and brings back the stand-ins' RTCP by ``siblings.receive`` and the layers that rest there by
+``siblings.rest``. The home's facts go the same way, in order with the packets, and so do its seats
 (``take_seats``): who sits where is decided at home only.
 """
 

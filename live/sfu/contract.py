@@ -327,7 +327,7 @@ class Outputs(Generic[P]):
     ``hidden``: publications that lost audience, with the viewer who may see no more of it, or None for any:
     whatever waits of it, these ``fanouts`` included, must not be sent. ``rtcp``: (peer, compound or
     reduced-size RTCP), unprotected. ``notice``: None when nothing changed.
-    ``relayed``: for sibling routers, after the notice; empty unless `Router.relay` asked for it.
+    ``relayed``: for sibling routers, after the notice; empty unless `Siblings.name` asked for it.
     """
 
     fanouts: list[Fanout[P]]

@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Generic
 
-from live.sfu.contract import P, PublicationSpec, Relayed, Source, Stream
-from live.sfu.rtcp import SenderReport, write_sr
+from live.sfu.asking import Asking
+from live.sfu.contract import Audience, Malformed, P, PublicationSpec, Relayed, Source, Stream
+from live.sfu.layer import Layer
+from live.sfu.numbers import TIMESTAMP
+from live.sfu.outbox import Outbox
+from live.sfu.publication import Publication, Publisher
+from live.sfu.rtcp import KeyframeRequest, Nack, SenderReport, parse_rtcp, write_sr
+from live.sfu.rtp import Rtp
 
 KEPT = 1024
 """Packets kept of each publisher, for siblings that lost some."""
@@ -102,3 +108,96 @@ class Tap(Generic[P]):
         """Take what was copied."""
         taken, self.taken = self.taken, []
         return taken
+
+
+class Siblings(Generic[P]):
+    """The other routers of a room that is too large for one: this one is its home."""
+
+    def __init__(
+        self,
+        publishers: Mapping[P, Publisher[P]],
+        publications: Mapping[str, Publication[P]],
+        asking: Asking[P],
+        outbox: Outbox[P],
+    ) -> None:
+        """None yet; what they want is asked of these publishers."""
+        self._publishers = publishers
+        self._publications = publications
+        self._asking = asking
+        self._outbox = outbox
+        self._tap: Tap[P] = Tap()
+
+    # -- the owner's calls ---------------------------------------------------------------------------------
+
+    def name(self, siblings: Iterable[str]) -> None:
+        """Copy what everyone may see into ``Outputs.relayed`` for these; for none: no longer."""
+        self._tap.name(siblings)
+
+    def welcome(self) -> None:
+        """One joined: it gets every stream's sender report as soon as it knows the stream."""
+        self._tap.welcome()
+
+    def rest(self, sibling: str, resting: Resting, now: float) -> None:
+        """Take what rests at one of them: its ``StageNotice.idle``, whole each time."""
+        self._tap.rest(sibling, resting)
+        self.weigh(now)
+
+    def receive(self, peer: P, data: bytes, now: float) -> None:
+        """Take what they ask of a publisher: keyframes, and packets that were lost on the way to them."""
+        publisher = self._publishers.get(peer)
+        if publisher is None:
+            return
+        try:
+            values = parse_rtcp(data)
+        except Malformed:
+            self._outbox.counts["malformed"] += 1
+            return
+        for value in values:
+            if isinstance(value, KeyframeRequest) and value.media in publisher.streams:
+                layer = publisher.streams[value.media][0]
+                if layer.publication.audience is Audience.EVERYONE:
+                    layer.keyframes.want(now, newcomer=True)
+            elif isinstance(value, Nack):
+                for sequence in value.sequences:
+                    self._outbox.counts["relayed_again"] += self._tap.again(peer, value.media, sequence)
+        self._asking.for_keyframes(now)
+
+    # -- the router's --------------------------------------------------------------------------------------
+
+    @property
+    def present(self) -> bool:
+        """There are any."""
+        return self._tap.on
+
+    def copy(
+        self, publisher: Publisher[P], layer: Layer[P], rtp: Rtp, data: bytes, now: float, *, repair: bool
+    ) -> None:
+        """Hand on a packet that everyone may see, and what its stream's last sender report means now."""
+        name = Stream(layer.publication.spec.id, layer.rid, repair)
+        self._tap.take(publisher.peer, rtp.ssrc, rtp.sequence, data, name)
+        if repair or self._tap.reported(publisher.peer, rtp.ssrc):
+            return
+        timestamp, skew = layer.timeline.timestamp(now), publisher.skew.seconds
+        if timestamp is not None and skew is not None and layer.ssrc is not None:
+            ntp = int((now - skew) * (1 << 32))
+            self.report(publisher, SenderReport(layer.ssrc, ntp, timestamp & TIMESTAMP, 0, 0))
+
+    def report(self, publisher: Publisher[P], report: SenderReport) -> None:
+        """Hand on the sender report of a stream that everyone may see."""
+        self._tap.report(publisher.peer, report)
+
+    def weigh(self, now: float) -> None:
+        """They may want what everyone may see; who has to be told that a layer is wanted again, is."""
+        for publication in self._publications.values():
+            if publication.spec.kind == "video" and publication.audience is Audience.EVERYONE:
+                for layer in publication.layers:
+                    if self._tap.wants(publication.spec, layer.rid) and layer.demand.want(now):
+                        self._outbox.changed = True
+
+    def forget(self, peer: P | None = None) -> None:
+        """Nothing of a publisher, or of all, is handed on again: it left, or somebody was hidden."""
+        self._tap.forget(peer)
+
+    def drain(self) -> list[Relayed[P]]:
+        """Take what was copied."""
+        return self._tap.drain()

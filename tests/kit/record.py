@@ -147,7 +147,7 @@ class Recorder:
             due = time.monotonic() > warm if warm else len(packets) >= KEYFRAME_AFTER
             if take.kind == "video" and due and not asked:
                 asked = True
-                for layer in hall.router._layers():
+                for layer in hall.router._asking.layers():
                     layer.keyframes.want(time.monotonic(), newcomer=True)
             if not narrow and len(packets) > wanted // 2:
                 narrow = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from live.sfu import Router
-from live.sfu.router import AT_ONCE
+from live.sfu.turns import AT_ONCE
 from tests.kit.theatre import POOL, Camera, camera_spec, sound_spec
 from tests.sfu.test_relay import simulcast
 

@@ -35,7 +35,7 @@ class Hall:
     idle: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.home.relay(["sibling"])
+        self.home.siblings.name(["sibling"])
         self.home.watch("near", "near", behind=False, slots=POOL, now=0)
         self.sibling.watch("far", "far", behind=False, slots=POOL, now=0)
         self.relay.append(("seats", self.home.seats()))
@@ -108,7 +108,7 @@ class Hall:
     def show(self) -> None:
         out = self.sibling.drain()
         if out.notice is not None:
-            self.home.rest_at_sibling("sibling", out.notice.idle, self.now)
+            self.home.siblings.rest("sibling", out.notice.idle, self.now)
         for fanout in out.fanouts:
             for _, header in fanout.headers:
                 self.far.receive(header + fanout.body)
@@ -116,7 +116,7 @@ class Hall:
             if peer == "far":
                 self.far.control(packet)
             else:
-                self.home.receive_from_sibling(peer, packet, self.now)
+                self.home.siblings.receive(peer, packet, self.now)
 
     def tick(self, seconds: float = 0.1) -> list[tuple[str, bytes]]:
         """Time passes for both; gives what the home asks of publishers."""
@@ -148,14 +148,14 @@ def simulcast(owner: str) -> PublicationSpec:
 
 def test_who_comes_later_learns_streams_that_are_no_longer_named() -> None:
     hall = Hall()
-    hall.home.relay([])
+    hall.home.siblings.name([])
     hall.stage(open=True, on_stage=["ann"])
     hall.publish("ann", simulcast("ann"))
     low, high = Camera(1000, rid="q"), Camera(2000, rid="f")
     for camera in (low, high):
         hall.up("ann", "camera", camera.frame())
         camera.rid = None  # as browsers do once they were heard
-    hall.home.relay(["sibling"])
+    hall.home.siblings.name(["sibling"])
     for _ in range(20):
         for camera in (low, high):
             hall.up("ann", "camera", camera.frame())
@@ -220,7 +220,7 @@ def test_a_sibling_gets_nothing_again_that_was_hidden_meanwhile() -> None:
     hall.stage(open=True, on_stage=["ann"], veiled=True)
     hall.relay.clear()
     numbers = [parse_rtp(packet).sequence for packet in packets]
-    hall.home.receive_from_sibling("ann", write_nack(1, 1000, numbers), hall.now)
+    hall.home.siblings.receive("ann", write_nack(1, 1000, numbers), hall.now)
     assert hall.home.drain().relayed == []
 
 
@@ -234,7 +234,7 @@ def test_newer_facts_are_not_undone_by_older_ones_that_took_a_longer_way() -> No
 
 def test_lips_match_at_a_sibling_that_joined_after_the_report() -> None:
     hall = Hall()
-    hall.home.relay([])
+    hall.home.siblings.name([])
     hall.stage(open=True, on_stage=["ann"])
     hall.publish("ann", simulcast("ann"))
     camera = Camera(1000, rid="q", began=(0.0, 4_000_000_000))
@@ -242,8 +242,8 @@ def test_lips_match_at_a_sibling_that_joined_after_the_report() -> None:
     hall.up("ann", "camera", camera.frame())
     hall.home.receive_rtcp("ann", camera.report(hall.now), hall.now)
     hall.now = 5.0
-    hall.home.relay(["sibling"])
-    hall.home.welcome_sibling()
+    hall.home.siblings.name(["sibling"])
+    hall.home.siblings.welcome()
     reported_at_a_sibling(hall, camera)
 
 
@@ -317,22 +317,22 @@ def test_a_sibling_that_has_just_joined_wants_everything() -> None:
     hall.sibling.leave("far", hall.now)
     film(hall, cameras, 15.0)
     assert hall.idle
-    hall.home.rest_at_sibling("stranger", {}, hall.now)
+    hall.home.siblings.rest("stranger", {}, hall.now)
     film(hall, cameras, 1.5)
     assert hall.idle, "what a stranger says counts for nothing"
-    hall.home.relay(["sibling", "another"])
+    hall.home.siblings.name(["sibling", "another"])
     film(hall, cameras, 1.5)
     assert hall.idle == {}
-    hall.home.relay([])
+    hall.home.siblings.name([])
     film(hall, cameras, 15.0)
     assert hall.idle == {"ann": {"camera": ("q", "f")}}
 
 
 def test_a_sibling_asks_no_packet_of_a_stranger() -> None:
     router = Router()
-    router.relay(["sibling"])
-    router.receive_from_sibling("nobody", write_nack(1, 2, [3]), 0.0)
-    router.receive_from_sibling("nobody", b"\x00", 0.0)
+    router.siblings.name(["sibling"])
+    router.siblings.receive("nobody", write_nack(1, 2, [3]), 0.0)
+    router.siblings.receive("nobody", b"\x00", 0.0)
     assert router.drain().relayed == []
     assert not [v for v in parse_rtcp(write_nack(1, 2, [3])) if not isinstance(v, Nack)]
 
