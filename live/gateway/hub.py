@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from live.gateway.broadcast import Broadcast, Line, broadcast_body, native_broadcast
-from live.gateway.host import PAGING, STAGE, TELLING, Change, Host, Setting
+from live.gateway.host import STAGE, Host
+from live.gateway.setting import PAGING, TELLING, Change, Setting
 from live.gateway.viewing import Blinding, Caller, Member
 from live.gateway.writing import Log
 from live.protocol.codes import Close
@@ -130,7 +131,7 @@ class Hub:
         """Close every connection and every room."""
         self._draining = True
         for host in self._open():
-            host.close_all(Close.RESTARTING)
+            host.members.close_all(Close.RESTARTING)
         tasks = [task for task in (self._ticking, *self._running.values(), *self._hosts.values()) if task]
         for task in tasks:
             task.cancel()
@@ -241,7 +242,7 @@ class Hub:
         """
         self._notices.pop(session, None)
         if (host := self._find(session)) is not None:
-            host.close_all(Close.ENDED)
+            host.members.close_all(Close.ENDED)
             await self._drop(host)
         await self._store.erase(session)
 
@@ -265,7 +266,7 @@ class Hub:
         host = await self._host(session)
         await host.log.sync()
         record = record_of(host.room)
-        host.close_all(Close.ENDED)
+        host.members.close_all(Close.ENDED)
         try:
             body = msgspec.json.encode(record)
             await self._store.redact(session, host.log.position, {}, Saved(record.seq, body), anew=True)
@@ -379,7 +380,7 @@ class Hub:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("room failed", session=host.session, exc_info=error)
         host.log.end()  # a task that was cancelled before its first step has told nobody
-        host.close_all(Close.RESYNC)
+        host.members.close_all(Close.RESYNC)
 
     async def _drop(self, host: Host) -> None:
         self._hosts.pop(host.session, None)

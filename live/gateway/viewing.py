@@ -1,25 +1,21 @@
-"""Who looks at a room, and what each of them is sent.
+"""Who looks at a room, and what each may see of what happens in it: `rooms.sees` decides everything."""
 
-A frame becomes one `Message` per level and tick; whoever has events of their own (`SUBJECT`) in a tick gets
-a frame of their own. `rooms.sees` decides everything.
-"""
-
+import asyncio
 import hmac
 from collections import UserDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Collection, Iterable, Mapping, ValuesView
 from typing import Any
 
 import msgspec
 
-from live.gateway.broadcast import Broadcast, Crowd, Line
+from live.gateway.broadcast import Crowd, Line
 from live.gateway.connection import Connection
 from live.gateway.message import Message
-from live.protocol.frames import Card, Events, Seen, Snapshot
-from rooms import SUBJECT, Entry, Event, Level, Role, Room, visible
+from live.protocol.codes import Close
+from live.protocol.frames import Card, Seen
+from rooms import SUBJECT, Entry, Event, Level, Role, visible
 from rooms.likeness import skeleton
 
-REPLAYS_KEPT = 64
-"""Positions for which what was missed is kept ready; a storm comes back from few."""
 ALIASES_KEPT = 20_000
 """Blinded names that are not computed anew."""
 PROSE = frozenset({"text", "answer", "title", "label", "key", "low", "high"})
@@ -134,6 +130,14 @@ class Member:
         act(self.connection)
         self.line.wake()
 
+    async def reads(self, within: float) -> bool:
+        """Wait until it has taken what it was sent, for so many seconds at most; tells whether it has."""
+        try:
+            async with asyncio.timeout(within):
+                return await self.line.drained()
+        except TimeoutError:
+            return False
+
 
 class Members(UserDict[str, Member]):
     """The members of a room by person id, and as crowds: everybody of a level.
@@ -157,6 +161,11 @@ class Members(UserDict[str, Member]):
     def values(self) -> ValuesView[Member]:
         """Everybody, without a look-up for each of thousands."""
         return self.data.values()
+
+    def close_all(self, code: Close) -> None:
+        """Close every connection."""
+        for member in self.values():
+            member.tell(lambda connection: connection.close(code))
 
     def move(self, member: Member, level: Level) -> None:
         """Let a member see as much as a level does."""
@@ -261,106 +270,3 @@ def addressed(entries: Iterable[Entry]) -> set[str]:
         for event in entry.events
         if event.audience == SUBJECT and isinstance(to := getattr(event, "to", None), str)
     }
-
-
-class Replays:
-    """What those who come back are sent: made once for all of a level who were away since the same entry."""
-
-    def __init__(self) -> None:
-        self._at = -1
-        self._special: dict[int, set[str]] = {}
-        self._ready: dict[tuple[Level, int], Message] = {}
-
-    def forget(self) -> None:
-        """Cards have changed."""
-        self._at = -1
-
-    def of(self, member: Member, after: int, ring: Iterable[Entry], position: int, cards: Cards) -> Message:
-        """What a member has missed since entry `after`, up to `position`, the newest in `ring`."""
-        if position != self._at or len(self._ready) >= REPLAYS_KEPT:
-            self._at, self._special, self._ready = position, {}, {}
-        if (message := self._ready.get((member.level, after))) is not None and not (
-            self._special[after] & member.names
-        ):
-            return message
-        entries = [entry for entry in ring if entry.seq > after]
-        special = self._special.setdefault(after, addressed(entries))
-        seen = seen_by(member.level, member.names, entries)
-        people = cards.named(event for entry in seen for event in entry.events)
-        message = Message.of(Events(seq=position, entries=seen, cards=people))
-        if not special & member.names:
-            self._ready[member.level, after] = message
-        return message
-
-
-class Wholes:
-    """The whole room as viewers see it: made once for all of a level who have nothing of their own in it."""
-
-    def __init__(self) -> None:
-        self._at = -1
-        self._own: set[str] | None = None
-        self._ready: dict[Level, Message] = {}
-
-    def forget(self) -> None:
-        """Cards have changed, or the room is another one."""
-        self._at = -1
-
-    def own(self, room: Room) -> set[str]:
-        """The names for which alone there is something in the room."""
-        self._turn_to(room)
-        if self._own is None:
-            self._own = {getattr(fact, "to", "") for fact in room.facts() if fact.audience == SUBJECT}
-        return self._own
-
-    def of(self, member: Member, room: Room, epoch: int, cards: Cards) -> Message:
-        """The snapshot for a member."""
-        if self._turn_to(room) or self.own(room) & member.names:  # the first to ask may be the only one
-            return _whole(member.level, member.names, room, epoch, cards)
-        if member.level not in self._ready:
-            self._ready[member.level] = _whole(member.level, frozenset(), room, epoch, cards)
-        return self._ready[member.level]
-
-    def _turn_to(self, room: Room) -> bool:
-        """Forget what was made of the room before its newest entry; tell whether there is one."""
-        if room.seq == self._at:
-            return False
-        self._at, self._own, self._ready = room.seq, None, {}
-        return True
-
-
-def _whole(level: Level, names: frozenset[str], room: Room, epoch: int, cards: Cards) -> Message:
-    events = room.view(level, names)
-    people = cards.whole(level, events)
-    return Message.of(Snapshot(epoch=epoch, seq=room.seq, events=events, cards=people))  # type: ignore[arg-type] # the union of all events
-
-
-def deliver(
-    members: Members,
-    entries: Sequence[Entry],
-    cards: Cards,
-    broadcast: Broadcast,
-    late: Collection[Member] = (),
-) -> None:
-    """Send entries to everybody who is not `late`, as far as each may see them."""
-    position = entries[-1].seq
-    special = addressed(entries)
-    apart = set(late)
-    for member in members.values() if special else ():
-        if special & member.names and member not in late:
-            apart.add(member)
-            seen = seen_by(member.level, member.names, entries)
-            people = cards.named(event for entry in seen for event in entry.events)
-            if seen:
-                member.push(Message.of(Events(seq=position, entries=seen, cards=people)))
-    for level in Level:
-        crowd = members.crowd(level, apart)
-        if any(crowd) and (message := _for_level(level, entries, cards, position)) is not None:
-            broadcast(crowd, message, None)
-
-
-def _for_level(level: Level, entries: Sequence[Entry], cards: Cards, position: int) -> Message | None:
-    seen = seen_by(level, frozenset(), entries)
-    if not seen:
-        return None
-    people = cards.fresh(level, [event for entry in seen for event in entry.events])
-    return Message.of(Events(seq=position, entries=seen, cards=people))

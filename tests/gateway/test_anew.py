@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from live.gateway.connection import Connection
-from live.gateway.host import TELLING
+from live.gateway.setting import TELLING
 from live.gateway.viewing import Caller, Member
 from live.protocol.frames import Hello, ServerFrame
 from live.stores import open_store
@@ -119,7 +119,7 @@ async def test_a_thousand_people_are_told_a_new_history_while_the_loop_goes_on(t
         for one in (people[0], people[-1]):
             member, (welcome,) = host.members[one.person], readers[one.person].welcomes
             snapshot = msgspec.json.decode(sent[one.person][0].payload, type=ServerFrame)
-            assert welcome.epoch == snapshot.epoch == host._epoch(member)
+            assert welcome.epoch == snapshot.epoch == host._telling.epoch(member)
             assert snapshot.events == host.room.view(member.level, member.names)
     await store.close()
 

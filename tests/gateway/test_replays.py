@@ -36,4 +36,4 @@ async def test_who_comes_back_gets_what_all_of_the_level_get_or_what_is_theirs(w
                 assert own not in other.said()
                 assert other.texts == ["先に", "あとで"]
             host = node.hub._find(session)
-            assert len(host._replays._ready) == 1, "made once for Ben and Cat"
+            assert len(host._telling.replays._ready) == 1, "made once for Ben and Cat"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from live.gateway import host
+from live.gateway import delivery
 from live.gateway.host import SERVER
 from live.stores.embedded import EmbeddedStore
 from rooms.chat import Post
@@ -25,7 +25,7 @@ class Gated(EmbeddedStore):
 @pytest.fixture
 async def room(tmp_path, monkeypatch):
     """A node whose store can be held up, its room with one viewer in it, and a tick long enough to act in."""
-    monkeypatch.setattr(host, "TICK_SECONDS", 0.3)
+    monkeypatch.setattr(delivery, "TICK_SECONDS", 0.3)
     store = await Gated.open(tmp_path)
     store.gate = asyncio.Event()
     store.gate.set()
@@ -44,13 +44,13 @@ async def say_two(node, session, store):
     await node.hub.ask(session, SERVER, Post(text="written"))
     store.gate.clear()
     second = asyncio.create_task(node.hub.ask(session, SERVER, Post(text="being written")))
-    await until(lambda: node.hub._find(session)._holding)
+    await until(lambda: node.hub._find(session)._delivery._holding)
     return second
 
 
 async def test_what_is_being_written_as_a_tick_ends_is_sent_with_it(room, monkeypatch):
     node, session, ann, store = room
-    monkeypatch.setattr(host, "HOLD_SECONDS", 30)
+    monkeypatch.setattr(delivery, "HOLD_SECONDS", 30)
     second = await say_two(node, session, store)
     assert ann.texts == ["before"]
     store.gate.set()
