@@ -58,3 +58,17 @@ test("every recorded staff act has its words", () => {
   expect(acts.filter((act) => !(act in en.acts))).toEqual([]);
   expect(Object.keys(MAY_ASK).length).toBeGreaterThan(30);
 });
+
+test("one is not many, and two are more than one", () => {
+  expect([en.qa.votes("1"), en.qa.votes("2"), en.qa.votes("1,001")]).toEqual([
+    "1 vote",
+    "2 votes",
+    "1,001 votes",
+  ]);
+  expect([en.qa.tooLong(1), en.qa.tooLong(3)]).toEqual(["1 character too many.", "3 characters too many."]);
+  expect([en.chat.typing(["Aoi"]), en.chat.typing(["Aoi", "Ben"])]).toEqual([
+    "Aoi is writing…",
+    "Aoi and Ben are writing…",
+  ]);
+  expect(ja.chat.typing(["青木", "別所"])).toBe("青木さん、別所さんが書いています…");
+});

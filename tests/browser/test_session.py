@@ -77,6 +77,7 @@ async def test_a_session_from_backstage_to_the_last_answer(chromium, server):
         await expect(aoi.see("state-live")).to_be_visible()
         for guest in (aoi, ben, firefox):
             await watches(guest, 2)
+        await expect(aoi.page.locator('[data-testid="tile"].speaking').first).to_contain_text("発言中")
 
         # A question travels: each sees exactly what they may.
         await aoi.see("tab-questions").click()

@@ -438,9 +438,7 @@ function Composer({ channel, replyTo, editing, onDone, onFailed }: ComposerProps
         <p class="small soft num">{t.slowOn(rules.slow)}</p>
       )}
       {channel === "main" && typing.length > 0 && (
-        <p class="small soft typing clip">
-          {t.typing(typing.map((person) => visit.card(person).name).join("、"))}
-        </p>
+        <p class="small soft typing clip">{t.typing(typing.map((person) => visit.card(person).name))}</p>
       )}
       {(replyTo || editing) && (
         <div class="row composer-about small">

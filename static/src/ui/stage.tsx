@@ -116,6 +116,7 @@ function Tile({ person, source }: { person: string; source: Source }) {
       <figcaption>
         <span class="tile-name strong clip">{card.name}</span>
         <span class="tile-role clip">{card.profession || t.roles[card.role]}</span>
+        {speaking && <span class="sr">{t.stage.speaking}</span>}
         <span class="grow" />
         {source === "screen" && <Presentation size={16} aria-hidden="true" />}
         {muted && (
