@@ -20,7 +20,7 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import rooms.room
-from live.gateway import acquaintance, host, hub, writing
+from live.gateway import acquaintance, delivery, host, hub, telling, writing
 from live.gateway.connection import Connection
 from live.gateway.host import SERVER
 from live.protocol.codes import Close
@@ -516,8 +516,8 @@ def small(monkeypatch):
     monkeypatch.setattr(following, "CHECK_SECONDS", 0.2)
     monkeypatch.setattr(hub, "SLOW_TICK_SECONDS", 0.05)
     monkeypatch.setattr(host, "PAGE", SMALL["PAGE"])
-    monkeypatch.setattr(host, "DEEPEST", SMALL["KEPT"])
-    for module in (acquaintance, host):
+    monkeypatch.setattr(telling, "DEEPEST", SMALL["KEPT"])
+    for module in (acquaintance, delivery):
         monkeypatch.setattr(module, "STORE_AGAIN_SECONDS", 0.05)
 
 
