@@ -470,7 +470,7 @@ class RoomsUnderFire(RuleBasedStateMachine):
         rooms = [room for node in self.hubs if (room := node._find(self.session)) is not None]
         tail = await self.stores[0].position(self.session)
         tails = [room.log.position for room in rooms]
-        if any(room.people.strangers or room._unsent for room in rooms):
+        if any(room.people.strangers or room._delivery._unsent for room in rooms):
             return False
         self.waiting_for = [] if set(tails) == {tail} else [f"the log is at {tail}, the nodes at {tails}"]
         self.waiting_for += [f"{one.ticket} is away: {one.closed}" for one in self.pages if not one.here]
