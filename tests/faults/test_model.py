@@ -521,8 +521,8 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "STORE_AGAIN_SECONDS", 0.05)
 
 
-def play(where):
-    """Play the model on a store; returns how often what was taken.
+def play(where, games=40):
+    """Play the model on a store; returns how often what was taken. Of more `games` one is likelier to fail.
 
     Real hubs in real time need not fail twice in the same way, which Hypothesis tells instead of the failure.
     """
@@ -531,7 +531,7 @@ def play(where):
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=40,
+                max_examples=games,
                 stateful_step_count=20,
                 deadline=None,
                 phases=[Phase.generate],  # to shrink a failure of real hubs takes minutes
@@ -569,7 +569,7 @@ def test_whatever_happens_every_page_ends_with_what_a_witness_holds(home, tmp_pa
 def test_control_the_model_notices_a_room_that_forgets_its_answers(tmp_path, monkeypatch, record_property):
     monkeypatch.setattr(Room, "answered", lambda _room, _key: None)
     with pytest.raises(AssertionError, match=r"has two entries|was answered"):
-        play(tmp_path)
+        play(tmp_path, games=100)
     record_property("faults", ("control", 0, 1))
 
 
@@ -579,7 +579,7 @@ def test_control_the_model_notices_a_room_that_takes_what_is_old_for_new(
 ):
     monkeypatch.setattr(Room, "forgets", lambda _room, _since: False)
     with pytest.raises(AssertionError, match=r"has two entries|was answered"):
-        play(tmp_path)
+        play(tmp_path, games=100)
     record_property("faults", ("control", 0, 1))
 
 
@@ -587,5 +587,5 @@ def test_control_the_model_notices_a_room_that_takes_what_is_old_for_new(
 def test_control_the_model_notices_a_name_that_nobody_is_told(tmp_path, monkeypatch, record_property):
     monkeypatch.setattr(TellCard, "decide", lambda _command, _room, _asked: [])
     with pytest.raises(AssertionError, match=r"Card\("):
-        play(tmp_path)
+        play(tmp_path, games=100)
     record_property("faults", ("control", 0, 1))
