@@ -543,26 +543,33 @@ def play(where, games=40):
     return machine.took
 
 
+MUST_HAPPEN = (
+    "ring",
+    "pages",
+    "snapshot",
+    "died",
+    "killed",
+    "away",
+    "compared",
+    "renamed",
+    "torn",
+    "marked",
+    "unsure",
+)
+"""Without all of them the games have tried too little."""
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("home", ["embedded", "redis"])
 def test_whatever_happens_every_page_ends_with_what_a_witness_holds(home, tmp_path, request):
-    took = play(tmp_path if home == "embedded" else request.getfixturevalue("redis_server").url)
-    assert all(
-        took[what]
-        for what in (
-            "ring",
-            "pages",
-            "snapshot",
-            "died",
-            "killed",
-            "away",
-            "compared",
-            "renamed",
-            "torn",
-            "marked",
-            "unsure",
-        )
-    ), took
+    where = tmp_path if home == "embedded" else request.getfixturevalue("redis_server").url
+    took = Counter()
+    for _ in range(3):  # what happens is drawn by lot
+        took += play(where)
+        if all(took[what] for what in MUST_HAPPEN):
+            return
+    raise AssertionError(f"not all of {MUST_HAPPEN} has happened: {took}")
 
 
 @pytest.mark.usefixtures("small")
