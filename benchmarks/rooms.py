@@ -282,7 +282,9 @@ def show_comparison(bench: Bench, options: argparse.Namespace, line: dict[str, o
     for name, key in PEERS.items():
         if name in results:  # a round's machine is one machine: ratios first, then their median
             pairs = zip(ours, results[name], strict=True)
-            line[key] = round(statistics.median(a["us"] / b["us"] for a, b in pairs), 2)
+            # With a handful of listeners a peer may spend less than the clock of /proc can tell.
+            ratios = [a["us"] / b["us"] for a, b in pairs if b["us"]]
+            line[key] = round(statistics.median(ratios), 2) if ratios else None
 
 
 def show_durable(
