@@ -15,7 +15,7 @@ from live.gateway.broadcast import Broadcast
 from live.gateway.message import Message
 from live.gateway.setting import TELLING, TELLING_SECONDS, Setting
 from live.gateway.telling import Telling
-from live.gateway.viewing import Cards, Member, Members, addressed, seen_by
+from live.gateway.viewing import Cards, Member, Members, addressed, events_for, seen_by
 from live.gateway.writing import Log
 from live.protocol.codes import Close
 from live.protocol.frames import Events
@@ -240,10 +240,9 @@ def deliver(
     for member in members.values() if special else ():
         if special & member.names and member not in late:
             apart.add(member)
-            seen = seen_by(member.level, member.names, entries)
-            people = cards.named(event for entry in seen for event in entry.events)
-            if seen:
-                member.push(Message.of(Events(seq=position, entries=seen, cards=people)))
+            frame = events_for(member, entries, cards, position)
+            if frame.entries:
+                member.push(Message.of(frame))
     for level in Level:
         crowd = members.crowd(level, apart)
         if any(crowd) and (message := _for_level(level, entries, cards, position)) is not None:

@@ -5,9 +5,9 @@ from typing import Final
 
 from live.gateway.acquaintance import Acquaintances
 from live.gateway.message import Message
-from live.gateway.viewing import Cards, Member, addressed, seen_by
+from live.gateway.viewing import Cards, Member, addressed, events_for
 from live.gateway.writing import KEPT, Log
-from live.protocol.frames import Events, Hello, Snapshot, Welcome, You
+from live.protocol.frames import Hello, Snapshot, Welcome, You
 from rooms import SUBJECT, Entry, Level, Room
 
 REPLAYS_KEPT: Final = 64
@@ -38,9 +38,7 @@ class Replays:
             return message
         entries = [entry for entry in ring if entry.seq > after]
         special = self._special.setdefault(after, addressed(entries))
-        seen = seen_by(member.level, member.names, entries)
-        people = cards.named(event for entry in seen for event in entry.events)
-        message = Message.of(Events(seq=position, entries=seen, cards=people))
+        message = Message.of(events_for(member, entries, cards, position))
         if not special & member.names:
             self._ready[member.level, after] = message
         return message
@@ -154,9 +152,7 @@ class Telling:
 
     def page(self, member: Member, entries: Sequence[Entry]) -> None:
         """Send entries that lie further back than what is at hand."""
-        seen = seen_by(member.level, member.names, entries)
-        people = self._people.cards.named(event for entry in seen for event in entry.events)
-        member.push(Message.of(Events(seq=entries[-1].seq, entries=seen, cards=people)))
+        member.push(Message.of(events_for(member, entries, self._people.cards, entries[-1].seq)))
 
     def replay(self, member: Member, hello: Hello) -> bool:
         """Send what was missed since the position that a viewer tells; False if that cannot be."""

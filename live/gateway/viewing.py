@@ -12,7 +12,7 @@ from live.gateway.broadcast import Crowd, Line
 from live.gateway.connection import Connection
 from live.gateway.message import Message
 from live.protocol.codes import Close
-from live.protocol.frames import Card, Seen
+from live.protocol.frames import Card, Events, Seen
 from rooms import SUBJECT, Entry, Event, Level, Role, visible
 from rooms.likeness import skeleton
 
@@ -260,6 +260,13 @@ def seen_by(level: Level, names: frozenset[str], entries: Iterable[Entry]) -> li
         for entry in entries
         if (events := visible(level, names, entry.events))
     ]
+
+
+def events_for(member: Member, entries: Iterable[Entry], cards: Cards, position: int) -> Events:
+    """What one viewer may see of entries, and everybody's card in it; `position` is where it brings them."""
+    seen = seen_by(member.level, member.names, entries)
+    people = cards.named(event for entry in seen for event in entry.events)
+    return Events(seq=position, entries=seen, cards=people)
 
 
 def addressed(entries: Iterable[Entry]) -> set[str]:

@@ -1,4 +1,4 @@
-const all = new Intl.ListFormat("en-GB");
+const conjunction = new Intl.ListFormat("en-GB");
 
 /** English. Its shape is the catalogue's type: a sentence missing elsewhere is a type error. */
 export const en = {
@@ -433,7 +433,7 @@ export const en = {
     slowOn: (s: number) => `Slow mode: one message every ${s} s`,
     holdOn: "Moderators read messages before they appear.",
     closed: "The chat is closed for now.",
-    typing: (names: string[]) => `${all.format(names)} ${names.length > 1 ? "are" : "is"} writing…`,
+    typing: (names: string[]) => `${conjunction.format(names)} ${names.length > 1 ? "are" : "is"} writing…`,
     toQuestion: "Make it a question",
     tooLong: (n: number) => `${n} too many`,
     copyText: "Copy the text",
