@@ -25,6 +25,8 @@ PING_BACKLOG: Final = 64 * 1024
 """Bytes waiting in a transport from which on a ping is not answered."""
 SLICE: Final = 4096
 """Bytes parsed at once; the loop reads up to 256 kB in one turn."""
+PING: Final = b"\x89\x00"
+"""A ping that carries nothing (RFC 6455 §5.5.2): the same bytes for everybody."""
 CONTROL: Final = Rate(20, 100)
 """Pings, pongs, empty fragments and late frames of one connection; a browser sends a pong in 20 s."""
 
@@ -78,6 +80,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         self.deflates = False
         self.descriptor = -1
         self._takes = True
+        self._answered = True
         self._control = Bucket(CONTROL)
         if self.config.ws_per_message_deflate:
             # Without context takeover one deflated message serves all, and no connection keeps a window.
@@ -112,10 +115,10 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if self._bears() and self.transport.get_write_buffer_size() < PING_BACKLOG:
             self.transport.write(pongs)
 
-    def handle_pong(self, event: Frame) -> None:
-        """Count, then take it as uvicorn does."""
+    def handle_pong(self, event: Frame) -> None:  # noqa: ARG002 - uvicorn's
+        """Count, and take it for an answer, also one that nobody asked for (RFC 6455 §5.5.3)."""
         if self._bears():
-            super().handle_pong(event)
+            self._answered = True
 
     def handle_cont(self, event: Frame) -> None:
         """Count the empty ones: the others have a limit in the largest message."""
@@ -132,12 +135,6 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if self._control.take(int(self.loop.time() * 1000)):
             self.transport.abort()
         return not self.transport.is_closing()
-
-    def keepalive_timeout(self) -> None:
-        """Nothing was heard for long: what waits for such a peer will not be fetched."""
-        super().keepalive_timeout()
-        self.transport.abort()
-        self._tell()
 
     def shutdown(self) -> None:
         """The server ends."""
@@ -208,8 +205,21 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     def write(self, message: Message) -> None:
         """Send a message; only while `ready`. A transport that fails hurts nobody else: it ends."""
+        self._write(message.deflated if self.deflates else message.plain)
+
+    def ping(self) -> bool:
+        """Send a ping; False, and no ping, if the one before was not answered."""
+        if self.gone:
+            return True
+        if not self._answered:
+            return False
+        self._answered = False
+        self._write(PING)
+        return True
+
+    def _write(self, data: bytes) -> None:
         try:
-            self.transport.write(message.deflated if self.deflates else message.plain)
+            self.transport.write(data)
         except (OSError, RuntimeError):  # uvloop may raise on a transport that was closed a moment ago
             self.transport.abort()
 

@@ -22,8 +22,7 @@ UVICORN: Final[dict[str, Any]] = {
     "http": "h11",
     "ws": DirectProtocol,
     "ws_max_size": MESSAGE_BYTES,
-    "ws_ping_interval": 20.0,
-    "ws_ping_timeout": 20.0,
+    "ws_ping_interval": None,
     "ws_per_message_deflate": True,
     "h11_max_incomplete_event_size": HEADER_BYTES,
     "timeout_keep_alive": 20,
@@ -31,7 +30,7 @@ UVICORN: Final[dict[str, Any]] = {
     "server_header": False,
     "access_log": False,
 }
-"""Arguments for `uvicorn.Config`. Access logs are off: a path may name a session."""
+"""Arguments for `uvicorn.Config`. Access logs are off: a path may name a session. Pings are `Keepalive`'s."""
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -15,6 +15,7 @@ from live.addresses import subscriber_of
 from live.gateway.connection import Budget, Connection
 from live.gateway.direct import EXTENSION, DirectProtocol
 from live.gateway.hub import Hub, Visit, clock
+from live.gateway.keepalive import PING_SECONDS, Keepalive
 from live.gateway.message import Message
 from live.gateway.viewing import Caller
 from live.protocol.codes import SUBPROTOCOL, Close
@@ -49,6 +50,7 @@ class RoomSocket:
         limits: What one connection may do.
         most: Sockets at once; above it they are asked to come back.
         most_of_one: Sockets of one address at once; above it they are asked to come back.
+        ping_seconds: Between two pings of a line; whose has not been answered by then is gone.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class RoomSocket:
         *,
         most: int = CONNECTIONS,
         most_of_one: int = CONNECTIONS,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         self._hub = hub
         self._authenticate = authenticate
@@ -69,6 +72,7 @@ class RoomSocket:
         self._open = 0
         self._open_of: Counter[str] = Counter()
         self._budgets: OrderedDict[tuple[str, str], Budget] = OrderedDict()
+        self._keepalive = Keepalive(ping_seconds)
 
     def route(self) -> WebSocketRoute:
         """The route to mount."""
@@ -89,9 +93,11 @@ class RoomSocket:
             line.connection.close(Close.TOO_MANY)
         self._open += 1
         self._open_of[address] += 1
+        pinged = self._keepalive.add(line)
         try:
             await line.run(self)
         finally:
+            pinged.discard(line)
             self._open -= 1
             self._open_of[address] -= 1
             if not self._open_of[address]:
@@ -175,6 +181,12 @@ class _Line:
             self._direct, self.descriptor = wire.transport.write, wire.descriptor
         else:
             self._direct, self.descriptor = None, -1
+
+    def ping(self) -> None:
+        """Send a ping, as `Keepalive` asks; who has not answered the one before is told to come back."""
+        if not self._wire.ping():
+            self.connection.close(Close.NO_PONG)
+            self.wake()
 
     def _close(self, code: Close) -> None:
         if not self.connection.waiting:

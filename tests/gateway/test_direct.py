@@ -19,7 +19,6 @@ def test_what_the_seam_stands_on():
         "connection_lost",
         "connection_made",
         "data_received",
-        "keepalive_timeout",
         "pause_writing",
         "receive",
         "resume_writing",
