@@ -36,7 +36,9 @@ server must be ignored; unknown fields from a client are an error. This page has
    `snapshot` again. Forget your copy and fold the new one.
 6. Send commands in `do`, at most `limits.window` without answer. `done` means *on disk*. After a reconnect
    repeat whatever was not answered, in order, with the same nonces: each is answered once.
-7. Send `ping` every `limits.ping_ms`. After `limits.silence_ms` without any frame from you the server closes.
+7. Send `ping` every `limits.ping_ms`. After `limits.silence_ms` without any frame from you the server closes;
+   so it does when a WebSocket ping of its own was not answered by the next one, 20 s later. Libraries and
+   browsers answer them by themselves.
 8. When the socket closes, the code says what to do: 4000-4499 and everything that is not listed mean *come
    back* with full-jitter exponential backoff (0.5 s doubling to 15 s); 4500-4999 mean *stay away*.
 
