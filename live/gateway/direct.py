@@ -1,5 +1,6 @@
-"""A way past ASGI for what the server sends: ready bytes into the transport, no task and no queue between.
+"""A way past ASGI, both ways: ready bytes into the transport, and messages to whom they are for as they come.
 
+No task and no queue are between; the application does the rest, from the upgrade to the greeting and the end.
 This is the gateway's one seam to uvicorn's private names; `tests/gateway/test_direct.py` fails when they
 move.
 """
@@ -70,6 +71,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     Attributes:
         changed: Called when the transport takes bytes again, or takes none any more.
+        received: Takes each message in the application's place; it must not raise.
         deflates: Whether the peer inflates what was deflated once for all.
     """
 
@@ -77,6 +79,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.queue: Inbox = Inbox()  # type: ignore[assignment]
         self.changed: Callable[[], None] | None = None
+        self.received: Callable[[str | bytes], None] | None = None
         self.deflates = False
         self.descriptor = -1
         self._takes = True
@@ -126,9 +129,26 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Count what comes after our close, which nobody reads; after an end take nothing."""
-        if self._bears() if self.close_sent else not self.transport.is_closing():
+        """Give a message to `received`, else to the application; after an end to nobody.
+
+        What comes after our close is counted, and nobody reads it.
+        """
+        if not self._bears() if self.close_sent else self.transport.is_closing():
+            return
+        message = None if self.received is None or self.close_sent else self._message()
+        if self.received is None or message is None:
             super().send_receive_event_to_app()
+        else:
+            self.frames = []
+            self.received(message)
+
+    def _message(self) -> str | bytes | None:
+        """The message that has come whole; None if it is no UTF-8, for which uvicorn ends the line."""
+        data = b"".join(self.frames)
+        try:
+            return data.decode() if self.curr_msg_data_type == "text" else data
+        except UnicodeDecodeError:
+            return None
 
     def _bears(self) -> bool:
         """Take a frame that no rule of the room counts; who sends too many of them is cut off."""

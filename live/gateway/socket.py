@@ -123,8 +123,9 @@ class RoomSocket:
 
 
 class _Line:
-    """One socket: a loop that reads, and writes done by whoever has something to say.
+    """One socket: a loop that reads until somebody is in the room, and then acts on what comes as it comes.
 
+    Writes are done by whoever has something to say.
     A crowd is sent the same message line by line, each with memory that no cache holds any more, so what is
     looked at for that is little and lies together: `_direct` says that nothing else needs to be.
     """
@@ -210,15 +211,16 @@ class _Line:
         try:
             while await self._read_one(socket):
                 self.wake()
+                if self._visit is not None and self._wire.queue.empty():
+                    self._wire.received = self._hear  # from now on the loop reads nothing but the end
         except Exception:
             log.exception("socket failed", session=self._websocket.path_params["session"])
-            self.connection.close(Close.RESYNC)
-            self.wake()
+            self._send_back()
         finally:
             for timer in (self._looking, self._giving_up):
                 if timer is not None:
                     timer.cancel()
-            self._wire.changed = self._direct = None
+            self._wire.changed = self._wire.received = self._direct = None
             self.descriptor = -1
             if self._visit is not None:
                 self._visit.leave()
@@ -238,12 +240,32 @@ class _Line:
             self.connection.close(Close.BYE)
             return False
         data = message.get("text")
-        frame = self.connection.receive(message["bytes"] if data is None else data, _now(), clock())
-        if isinstance(frame, Hello):
-            self._visit = await socket.greet(self, self._websocket.path_params["session"], frame)
-        elif frame is not None and self._visit is not None:
-            self._visit.receive(frame)
+        hello = self._act_on(message["bytes"] if data is None else data)
+        if hello is not None:
+            self._visit = await socket.greet(self, self._websocket.path_params["session"], hello)
         return True
+
+    def _hear(self, data: str | bytes) -> None:
+        """Act on a message as it comes: ASGI would wake a task for each, and a dozen calls deep."""
+        try:
+            self._act_on(data)
+            self.wake()
+        except Exception:
+            log.exception("socket failed", session=self._websocket.path_params["session"])
+            self._send_back()
+
+    def _act_on(self, data: str | bytes) -> Hello | None:
+        """Act on a message, and return it if it is a greeting."""
+        frame = self.connection.receive(data, _now(), clock())
+        if isinstance(frame, Hello):
+            return frame
+        if frame is not None and self._visit is not None:
+            self._visit.receive(frame)
+        return None
+
+    def _send_back(self) -> None:
+        self.connection.close(Close.RESYNC)
+        self.wake()
 
 
 def _now() -> int:

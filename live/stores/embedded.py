@@ -317,9 +317,7 @@ class EmbeddedStore:
             raise StoreAway("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.put((work, future))
-        # A caller that gives up does not take the commit with it, and need not hear how it ended.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(future)
+        return await future  # a caller that gives up does not take the commit with it
 
     def _write(self) -> None:
         more = True

@@ -9,7 +9,9 @@ from websockets.exceptions import InvalidStatus
 
 from live.gateway.direct import EXTENSION, DirectProtocol, Inbox
 from live.gateway.host import SERVER
+from live.protocol.codes import Close
 from rooms.chat import Post
+from tests.kit.frames import TEXT, RawSocket, frame
 from tests.kit.polling import until
 from tests.kit.rooms import gateway
 
@@ -29,6 +31,9 @@ def test_what_the_seam_stands_on():
         assert callable(getattr(WebSocketsSansIOProtocol, name)), name
     events = set(WebSocketsSansIOProtocol.handle_events.__code__.co_names)
     assert {"handle_ping", "handle_pong", "handle_cont", "handle_text", "handle_bytes"} <= events
+    assert {"curr_msg_data_type", "frames"} <= set(
+        WebSocketsSansIOProtocol.send_receive_event_to_app.__code__.co_names
+    )
     assert "send_receive_event_to_app" in WebSocketsSansIOProtocol.handle_cont.__code__.co_names
     ours = set(DirectProtocol.end.__code__.co_names) | set(DirectProtocol.ready.fget.__code__.co_names)
     theirs = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
@@ -72,6 +77,46 @@ async def test_one_message_reaches_those_who_inflate_and_those_who_do_not(where,
             for viewer in (ann, ben):
                 await viewer.reached(done.seq)
                 assert viewer.texts == [words]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_comes_with_the_greeting_and_after_it_is_acted_on_in_order(where, together):
+    async with gateway(where) as node:
+        session = await node.session()
+        async with node.viewer(session, "attendee:ann") as ann:
+            eve = await RawSocket.open(node.port, f"/rooms/{session}/socket")
+            said = [b'{"t":"hello","v":1,"ticket":"attendee:eve"}']
+            for n in range(8):
+                command = f'"cmd":{{"t":"post","text":"{n}"}}'
+                said.append(f'{{"t":"do","ref":{n},"nonce":"nonce-{n:08}",{command}}}'.encode())
+            if together:
+                eve.send(b"".join(frame(TEXT, one) for one in said))
+            for one in () if together else said:
+                eve.send(frame(TEXT, one))
+                await asyncio.sleep(0.005)
+            await until(lambda: ann.texts == [str(n) for n in range(8)])
+            eve.abort()
+
+
+async def test_a_fault_of_ours_in_one_line_sends_that_one_back_and_is_told(where, monkeypatch, capsys):
+    async with gateway(where) as node:
+        session = await node.session()
+        async with (
+            node.viewer(session, "attendee:ann") as ann,
+            node.viewer(session, "attendee:ben") as ben,
+        ):
+            line = node.hub._find(session).members["ann"].line
+
+            def fail(_frame):
+                raise RuntimeError("a bug")
+
+            monkeypatch.setattr(line._visit, "receive", fail, raising=True)
+            await ann._socket.send('{"t":"typing"}')
+            assert await ann.gone() == Close.RESYNC
+            done = await ben.do(Post(text="はい"))
+            await ben.reached(done.seq)
+            assert ben.closed is None
+    assert "socket failed" in capsys.readouterr().out
 
 
 async def test_a_reader_who_pauses_gets_everything_in_order_when_it_reads_on(where):

@@ -118,13 +118,17 @@ async def node(tmp_path):
         yield node
 
 
-async def greeted(node, session, *, deflate=False):
+async def greeted(node, session, *, deflate=False, inside=False):
+    """A client that has said hello, and that is in the room if it has to be `inside`."""
     eve = await RawSocket.open(node.port, f"/rooms/{session}/socket", deflate=deflate)
     eve.send(frame(TEXT, HELLO.encode()))
+    while inside and b'"t":"snapshot"' not in (await eve.read())[1]:
+        pass
     return eve
 
 
-async def test_asvs_17_3_2_forbidden_frames_end_their_own_connection_only(node):
+@pytest.mark.parametrize("inside", [False, True])
+async def test_asvs_17_3_2_forbidden_frames_end_their_own_connection_only(node, inside):
     session = await node.session()
     async with (
         node.viewer(session, "attendee:canary") as canary,
@@ -132,13 +136,13 @@ async def test_asvs_17_3_2_forbidden_frames_end_their_own_connection_only(node):
     ):
         for cases, deflate in ((PLAIN, False), (DEFLATED, True)):
             for name, (data, expected) in cases.items():
-                eve = await greeted(node, session, deflate=deflate)
+                eve = await greeted(node, session, deflate=deflate, inside=inside)
                 eve.send(data)
                 assert await eve.verdict() in expected, name
                 eve.abort()
             await still_hears(canary, mio)
         for data in CUT.values():
-            eve = await greeted(node, session)
+            eve = await greeted(node, session, inside=inside)
             eve.send(data)
             eve.abort()
         await still_hears(canary, mio)
