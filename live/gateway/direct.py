@@ -71,7 +71,8 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     Attributes:
         changed: Called when the transport takes bytes again, or takes none any more.
-        received: Takes each message in the application's place; it must not raise.
+        received: Takes each message in the application's place, and tells whether anybody reads on; it must
+            not raise.
         deflates: Whether the peer inflates what was deflated once for all.
     """
 
@@ -79,7 +80,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.queue: Inbox = Inbox()  # type: ignore[assignment]
         self.changed: Callable[[], None] | None = None
-        self.received: Callable[[str | bytes], None] | None = None
+        self.received: Callable[[str | bytes], bool] | None = None
         self.deflates = False
         self.descriptor = -1
         self._takes = True
@@ -131,7 +132,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         """Give a message to `received`, else to the application; after an end to nobody.
 
-        What comes after our close is counted, and nobody reads it.
+        What nobody reads, as our close has been sent or waits to be, is counted.
         """
         if not self._bears() if self.close_sent else self.transport.is_closing():
             return
@@ -140,7 +141,8 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
         else:
             self.frames = []
-            self.received(message)
+            if not self.received(message):
+                self._bears()
 
     def _message(self) -> str | bytes | None:
         """The message that has come whole; None if it is no UTF-8, for which uvicorn ends the line."""

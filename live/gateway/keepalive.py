@@ -1,8 +1,6 @@
 """Whether anybody is still at the other end: pings to many lines, a turn of them after each other.
 
-A ping and its pong are little work, but a line that had no reason to be looked at lies in no cache. Of those
-that take their turn together only the first pays for the code to be fetched again: a thousand pages, each
-pinged by a clock of its own, would make every delivery to them some 5 % dearer.
+One timer for all, where each connection would have two of its own that come and go.
 """
 
 import asyncio

@@ -245,14 +245,19 @@ class _Line:
             self._visit = await socket.greet(self, self._websocket.path_params["session"], hello)
         return True
 
-    def _hear(self, data: str | bytes) -> None:
-        """Act on a message as it comes: ASGI would wake a task for each, and a dozen calls deep."""
+    def _hear(self, data: str | bytes) -> bool:
+        """Act on a message as it comes: ASGI would wake a task for each, and a dozen calls deep.
+
+        Returns:
+            Whether what comes next will be read.
+        """
         try:
             self._act_on(data)
             self.wake()
         except Exception:
             log.exception("socket failed", session=self._websocket.path_params["session"])
             self._send_back()
+        return self.connection.closing is None
 
     def _act_on(self, data: str | bytes) -> Hello | None:
         """Act on a message, and return it if it is a greeting."""

@@ -84,7 +84,7 @@ class Page:
             self.closed = connection.closing
 
     async def drained(self):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a real line would give others their turn
         return self.closed is None
 
     # -- coming and going ----------------------------------------------------------------------------
@@ -419,7 +419,7 @@ class RoomsUnderFire(RuleBasedStateMachine):
 
     async def _watch(self):
         """The witness reads what is new, before it can be trimmed."""
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # what has just been asked for begins
         while rows := await self.stores[0].read(self.session, self.witness.seq, 1000):
             for row in rows:
                 assert row.seq == self.witness.seq + 1, f"a gap in the log after {self.witness.seq}"

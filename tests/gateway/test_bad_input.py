@@ -221,6 +221,25 @@ async def test_asvs_15_2_2_who_floods_and_reads_nothing_is_cut_off(patient, what
         stuck.close()
 
 
+async def test_a_flood_is_cut_off_also_while_what_was_said_before_the_close_waits(patient):
+    session = await patient.session()
+    async with (
+        patient.viewer(session, "attendee:canary") as canary,
+        patient.viewer(session, "moderator:mio") as mio,
+    ):
+        stuck = StuckReader(patient.port, session)
+        await asyncio.to_thread(stuck.enter)
+        members = patient.hub._find(session).members
+        connection = (await until(lambda: members.get("stuck"))).connection
+        while not connection.waiting:
+            await patient.hub.ask(session, SERVER, Post(text="x" * 1000))
+        said = frame(TEXT, b'{"t":"ping","at":1}')
+        assert await asyncio.to_thread(stuck.pour, said * (65536 // len(said)), POURED) < POURED
+        assert connection.closing is Close.TOO_MANY
+        await still_hears(canary, mio)
+        stuck.close()
+
+
 async def test_pings_at_a_human_pace_are_answered_before_and_after_hello(patient):
     session = await patient.session()
     async with connect(patient.url(session), subprotocols=[SUBPROTOCOL]) as eve:

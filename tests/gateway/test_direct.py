@@ -93,7 +93,7 @@ async def test_what_comes_with_the_greeting_and_after_it_is_acted_on_in_order(wh
                 eve.send(b"".join(frame(TEXT, one) for one in said))
             for one in () if together else said:
                 eve.send(frame(TEXT, one))
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.005)  # each in a packet of its own, some while the greeting is answered
             await until(lambda: ann.texts == [str(n) for n in range(8)])
             eve.abort()
 

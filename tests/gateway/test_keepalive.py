@@ -5,7 +5,7 @@ import time
 
 from live.gateway.keepalive import TURNS, Keepalive
 from live.protocol.codes import Close
-from tests.kit.frames import PING, PONG, RawSocket, frame
+from tests.kit.frames import PING, PONG, TEXT, RawSocket, frame
 from tests.kit.polling import until
 from tests.kit.rooms import gateway
 
@@ -59,7 +59,7 @@ async def test_who_answers_stays_and_who_does_not_is_told_to_come_back(where):
             alive, mute = [await RawSocket.open(node.port, f"/rooms/{session}/socket") for _ in range(2)]
             for socket, name in ((alive, "ben"), (mute, "cat")):
                 hello = f'{{"t":"hello","v":1,"ticket":"attendee:{name}"}}'
-                socket.send(frame(1, hello.encode()))
+                socket.send(frame(TEXT, hello.encode()))
             verdict = asyncio.create_task(mute.verdict())
             await pinged(alive)
             assert not verdict.done(), "who was pinged once has time to answer"
